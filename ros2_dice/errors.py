@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+Errors that say what was wrong, what was expected and what to do next.
+
+Every error carries its parts, so that a node can put them into diagnostics and a script into JSON.
+"""
+
+
+class DiceError(Exception):
+    """
+    A failure with a next step.
+
+    Args:
+        what: the thing that is wrong, with its name.
+        got: the value that was found, shown with repr unless it is a string.
+        expected: what would have been right.
+        next_step: what to do about it, best a command.
+    """
+
+    def __init__(self, what: str, *, got: object = None, expected: str = '',
+                 next_step: str = '') -> None:
+        self.what = what
+        self.got = got
+        self.expected = expected
+        self.next_step = next_step
+        super().__init__(self.text())
+
+    def text(self) -> str:
+        """Return the parts as one line."""
+        line = self.what
+        if self.got is not None:
+            line += f' is {self.got!r}'
+        if self.expected:
+            line += f'; expected {self.expected}'
+        if self.next_step:
+            line += f' ({self.next_step})'
+        return line
+
+
+class ConfigError(DiceError):
+    """A parameter has a value that its table row does not allow."""
+
+
+class ImageError(DiceError):
+    """A picture or an image message can't be read as what it says it is."""
+
+
+class AssetError(DiceError):
+    """A file that an estimator needs is missing, or is not the file that the manifest names."""
+
+
+class EngineError(DiceError):
+    """An inference engine can't be loaded or does not take the data it should."""
+
+
+class EstimatorError(DiceError):
+    """An estimator is broken; a picture without a person is not an error."""

@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The estimator protocol, and the only place that knows every estimator."""
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Protocol
+
+from ros2_dice.bodies import Topology
+from ros2_dice.errors import EstimatorError
+from ros2_dice.parameters import Settings
+from ros2_dice.types import Frame, HandFaceEstimate
+
+
+class Estimator(Protocol):
+    """Finds hands and faces in pictures; keeps what it needs of the past."""
+
+    model_id: str
+    """`<model.id>/<engine>-<precision>`, e.g. `open/openvino-fp32`."""
+    topologies: tuple[Topology, ...]
+    """All surfaces it can report, at level of detail 0."""
+    stage_times_s: Mapping[str, float]
+    """Seconds that each stage of the last frame took."""
+
+    def estimate(self, frame: Frame) -> tuple[HandFaceEstimate, ...]:
+        """
+        Return who is in the picture, sorted by person_id and hand_id.
+
+        An odd picture is not an error: nobody in it is an empty tuple. The same frames, settings
+        and engine give the same bytes.
+
+        Raises:
+            EstimatorError: the engine is broken; the message says what to do.
+        """
+        ...
+
+    def apply(self, settings: Settings) -> None:
+        """Take over new values of live parameters, between frames."""
+        ...
+
+    def reset(self) -> None:
+        """Forget the past: ids, tracks and filters."""
+        ...
+
+    def close(self) -> None:
+        """Release engines and memory."""
+        ...
+
+
+def create_estimator(settings: Settings) -> Estimator:
+    """
+    Return the estimator that `model.id` names, loaded and warm.
+
+    Raises:
+        AssetError: a file is missing or is not what the manifest names.
+        EstimatorError: no estimator has this name.
+    """
+    name = settings.text('model.id')
+    if name == 'open':
+        from ros2_dice.open_estimator import OpenEstimator
+        return OpenEstimator(settings)
+    raise EstimatorError('parameter model.id', got=name, expected='open',
+                         next_step='the dice estimator is not part of this version')
