@@ -282,8 +282,9 @@ def load_yaml(path: str | Path) -> dict[str, object]:
 
     for block in (data or {}).values():
         if not isinstance(block, Mapping) or 'ros__parameters' not in block:
-            raise ConfigError(f'parameter file {Path(path).name}', expected='ros__parameters under '
-                              'a node name', next_step='start from config/dice.yaml')
+            raise ConfigError(f'parameter file {Path(path).name}',
+                              expected='ros__parameters under a node name',
+                              next_step='start from config/dice.yaml')
         walk(block['ros__parameters'], '')
     return flat
 
