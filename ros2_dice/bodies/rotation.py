@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Rotations as vectors, matrices and quaternions."""
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from ros2_dice.types import FloatArray
+
+_SKEW = np.zeros((3, 9))
+for _axis, (_row, _column) in enumerate(((2, 1), (0, 2), (1, 0))):
+    _SKEW[_axis, 3 * _row + _column] = 1.0
+    _SKEW[_axis, 3 * _column + _row] = -1.0
+
+
+def skew(vectors: FloatArray) -> FloatArray:
+    """Return the matrices (..., 3, 3) with `skew(a) @ b == cross(a, b)` of vectors (..., 3)."""
+    return (vectors @ _SKEW).reshape(*vectors.shape[:-1], 3, 3)
+
+
+def rotation_matrix(vector: FloatArray) -> FloatArray:
+    """Return the rotation (3, 3) about a vector (3,) by its length [rad] (Rodrigues)."""
+    x, y, z = map(float, vector)
+    angle = math.sqrt(x * x + y * y + z * z)
+    if angle < 1e-12:
+        return np.eye(3)
+    matrix = skew(np.array((x, y, z)) / angle)
+    return np.eye(3) + math.sin(angle) * matrix + (1.0 - math.cos(angle)) * (matrix @ matrix)
+
+
+def rotation_vector(matrix: FloatArray) -> FloatArray:
+    """Return the vector (3,) [rad] of a rotation (3, 3): the inverse of `rotation_matrix`."""
+    x, y, z, w = matrix_to_quaternion(matrix)
+    if w < 0:
+        x, y, z, w = -x, -y, -z, -w
+    sine = math.sqrt(x * x + y * y + z * z)
+    factor = 2.0 if sine < 1e-9 else 2.0 * math.atan2(sine, w) / sine
+    return factor * np.array((x, y, z))
+
+
+def matrix_to_quaternion(matrices: FloatArray) -> FloatArray:
+    """Return unit quaternions (..., 4), ROS order xyzw and w >= 0, of rotations (..., 3, 3)."""
+    m = np.asarray(matrices, float)
+    xx, yy, zz = m[..., 0, 0], m[..., 1, 1], m[..., 2, 2]
+    # The four rows of 4 q q^T; the one with the largest diagonal is the best conditioned.
+    table = np.empty((*m.shape[:-2], 4, 4))
+    table[..., 0, 0] = 1 + xx - yy - zz
+    table[..., 1, 1] = 1 - xx + yy - zz
+    table[..., 2, 2] = 1 - xx - yy + zz
+    table[..., 3, 3] = 1 + xx + yy + zz
+    for i, j in ((0, 1), (0, 2), (1, 2)):
+        table[..., i, j] = table[..., j, i] = m[..., i, j] + m[..., j, i]
+    for i, (j, k) in enumerate(((2, 1), (0, 2), (1, 0))):
+        table[..., i, 3] = table[..., 3, i] = m[..., j, k] - m[..., k, j]
+    best = np.argmax(np.diagonal(table, axis1=-2, axis2=-1), axis=-1)
+    row = np.take_along_axis(table, best[..., None, None], axis=-2)[..., 0, :]
+    row = row / np.linalg.norm(row, axis=-1, keepdims=True)
+    return np.where(row[..., 3:] < 0, -row, row)
+
+
+def nearest_rotation(matrix: FloatArray) -> FloatArray:
+    """Return the rotation (3, 3) that maximises trace(R^T matrix) (Kabsch, no reflection)."""
+    u, _, vt = np.linalg.svd(matrix)
+    return u @ np.diag((1.0, 1.0, 1.0 if np.linalg.det(u @ vt) > 0 else -1.0)) @ vt
