@@ -25,7 +25,7 @@ VERBS = {
     'assets': 'Show the files that the estimators need; fetch what is missing.',
     'doctor': 'Say what is installed, what can run here, and how to get the rest.',
     'benchmark': 'Time an estimator on a clip, stage by stage.',
-    'parameters': 'Print the table of the node\'s parameters.',
+    'parameters': "Print the table of the node's parameters.",
     'version': 'Print the version.',
 }
 """Verb to its line in the help; module `ros2_dice.cli.<verb>`."""
@@ -53,7 +53,8 @@ class LazyCommand(TyperCommand):
     def make_context(self, info_name: str | None, args: list[str], parent: Any = None,
                      **extra: Any) -> Any:
         """Import the verb's module and let its own command read the arguments."""
-        return load_verb(cast(str, self.name)).make_context(info_name, args, parent=parent, **extra)
+        command = load_verb(cast(str, self.name))
+        return command.make_context(info_name, args, parent=parent, **extra)
 
 
 class VerbGroup(TyperGroup):
@@ -82,7 +83,7 @@ def load_verb(verb: str) -> Any:
     except ImportError as error:
         if debugging():
             raise
-        raise ConfigError(f'ros2-dice {verb} can\'t start: {error}',
+        raise ConfigError(f"ros2-dice {verb} can't start: {error}",
                           next_step='ros2-dice doctor lists what is missing') from error
     return typer.main.get_command(module.app)
 
@@ -94,8 +95,9 @@ app = typer.Typer(cls=VerbGroup, no_args_is_help=True, rich_markup_mode='rich', 
 
 @app.callback()
 def options(
-        debug: Annotated[bool, typer.Option('--debug', help='Show Python\'s traceback of an error.',
-                                            envvar=DEBUG_VARIABLE)] = False) -> None:
+        debug: Annotated[bool, typer.Option(
+            '--debug', envvar=DEBUG_VARIABLE,
+            help='Show the traceback of an error.')] = False) -> None:
     """Hand mesh, face mesh, their contact and the face's deformation from camera images."""
     if debug:
         os.environ[DEBUG_VARIABLE] = '1'  # children of `demo` see it, too

@@ -13,7 +13,8 @@ app = typer.Typer(add_completion=False)
 @app.command()
 def parameters(
         prefix: Annotated[str, typer.Argument(help='Only names that begin so.')] = '',
-        as_yaml: Annotated[bool, typer.Option('--yaml', help='As a file for --params-file.')] = False,
+        as_yaml: Annotated[bool, typer.Option(
+            '--yaml', help='As a file for --params-file.')] = False,
         as_json: Annotated[bool, typer.Option('--json', help='As JSON.')] = False) -> None:
     """Print the table of the node's parameters: names, defaults, ranges, meaning."""
     from ros2_dice.parameters import PARAMETERS, yaml_text
