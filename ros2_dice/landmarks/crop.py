@@ -1,0 +1,128 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+Rotated squares of a picture, and the small crops that the networks see.
+
+Image coordinates are continuous: the centre of the first pixel lies at (0.5, 0.5), so that a
+mirrored picture has exactly mirrored coordinates. Angles turn the crop's x axis towards the
+image's y axis (down).
+"""
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from ros2_dice.types import Frame
+
+FloatArray = npt.NDArray[np.floating]
+
+_REDUCE_FROM = 2.0
+"""Pixels of the picture per pixel of the crop from which areas are averaged before sampling."""
+
+
+class Region(NamedTuple):
+    """A rotated square, and whether the crop is taken from it as in a mirror."""
+
+    cx_px: float
+    cy_px: float
+    size_px: float
+    angle_rad: float
+    mirrored: bool = False
+
+    @property
+    def center(self) -> npt.NDArray[np.float64]:
+        """(2,) centre [px]."""
+        return np.array((self.cx_px, self.cy_px))
+
+    def is_sane(self) -> bool:
+        """Whether all numbers are finite and the size is positive."""
+        return all(map(math.isfinite, self[:4])) and 1e-3 < self.size_px < 1e6
+
+    def to_image(self, points: FloatArray, crop_size: int) -> npt.NDArray[np.float64]:
+        """Return image points (N, 2) [px] of crop points (N, 2), 0 to crop_size."""
+        matrix = self.matrix(crop_size)
+        return points @ matrix[:, :2].T + matrix[:, 2]
+
+    def to_crop(self, points_px: FloatArray, crop_size: int) -> npt.NDArray[np.float64]:
+        """Return crop points (N, 2), 0 to crop_size, of image points (N, 2) [px]."""
+        matrix = self.matrix(crop_size)
+        return (points_px - matrix[:, 2]) @ np.linalg.inv(matrix[:, :2]).T
+
+    def matrix(self, crop_size: int) -> npt.NDArray[np.float64]:
+        """Return the (2, 3) map from crop to image coordinates."""
+        scale = self.size_px / crop_size
+        c, s = math.cos(self.angle_rad) * scale, math.sin(self.angle_rad) * scale
+        turn = np.array(((c, -s), (s, c)))
+        if self.mirrored:
+            turn[:, 0] *= -1.0
+        shift = self.center - turn @ (0.5 * crop_size, 0.5 * crop_size)
+        return np.column_stack((turn, shift))
+
+    def turn(self, vectors: FloatArray) -> npt.NDArray[np.float64]:
+        """Return vectors (N, 2) of the crop in the image's directions, length unchanged."""
+        return vectors @ (self.matrix(1)[:, :2] / self.size_px).T
+
+    def turn_by(self, vector: tuple[float, float]) -> tuple[float, float]:
+        """Return one vector [px] along the square's own axes in the image's; no mirror."""
+        c, s = math.cos(self.angle_rad), math.sin(self.angle_rad)
+        return c * vector[0] - s * vector[1], s * vector[0] + c * vector[1]
+
+    def corners(self) -> npt.NDArray[np.float64]:
+        """(4, 2) corners [px], in order around the square."""
+        return self.to_image(np.array(((0.0, 0.0), (1.0, 0.0), (1.0, 1.0), (0.0, 1.0))), 1)
+
+
+def whole_picture(frame: Frame, angle_rad: float = 0.0) -> Region:
+    """Return the square that holds the whole frame (letterbox), turned by a multiple of 90 deg."""
+    width, height = frame.width_px, frame.height_px
+    return Region(0.5 * width, 0.5 * height, float(max(width, height)), angle_rad)
+
+
+def sample(frame: Frame, region: Region, crop_size: int, *, zero_border: bool = False,
+           ) -> npt.NDArray[np.uint8]:
+    """
+    Return the crop (crop_size, crop_size, 3) uint8 RGB of a region.
+
+    Only the part of the picture under the region is touched. Where the picture is much finer than
+    the crop its pixels are averaged first, so that noise and texture do not alias.
+
+    Args:
+        zero_border: black outside of the picture; else its edge is continued.
+    """
+    corners = region.corners()
+    height, width = frame.height_px, frame.width_px
+    x0, y0 = (max(0, math.floor(v) - 2) for v in corners.min(axis=0))
+    x1, y1 = corners.max(axis=0)
+    x1, y1 = min(width, math.ceil(x1) + 2), min(height, math.ceil(y1) + 2)
+    if x0 >= x1 or y0 >= y1:
+        return np.zeros((crop_size, crop_size, 3), np.uint8)
+    part = frame.pixels[y0:y1, x0:x1]
+    scale = region.size_px / crop_size
+    step_x = step_y = 1.0
+    if scale >= _REDUCE_FROM:
+        small = (max(1, round((x1 - x0) / scale)), max(1, round((y1 - y0) / scale)))
+        step_x, step_y = (x1 - x0) / small[0], (y1 - y0) / small[1]
+        part = cv2.resize(part, small, interpolation=cv2.INTER_AREA)
+    matrix = region.matrix(crop_size)
+    shift = matrix[:, 2] - (x0, y0)
+    matrix = np.column_stack((matrix[:, :2], shift)) / np.array([[step_x], [step_y]])
+    # warpAffine counts from the middle of the first pixel.
+    matrix[:, 2] += matrix[:, :2] @ (0.5, 0.5) - 0.5
+    crop = cv2.warpAffine(
+        part, matrix, (crop_size, crop_size), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+        borderMode=cv2.BORDER_CONSTANT if zero_border else cv2.BORDER_REPLICATE)
+    if frame.channel_order == 'bgr':
+        crop = cv2.cvtColor(crop, cv2.COLOR_BGR2RGB)
+    return crop  # type: ignore[return-value]
+
+
+def fill(buffer: npt.NDArray[np.float32], crop: npt.NDArray[np.uint8], *, signed: bool) -> None:
+    """Write a crop into a network's input (1, n, n, 3), scaled to 0..1, or to -1..1 if signed."""
+    if signed:
+        np.multiply(crop, np.float32(2.0 / 255.0), out=buffer[0])
+        buffer -= 1.0
+    else:
+        np.multiply(crop, np.float32(1.0 / 255.0), out=buffer[0])

@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The hand landmark network: 21 points of one hand, in the picture and in metres."""
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from ros2_dice.landmarks.crop import Region, fill, sample
+from ros2_dice.runtime import Engine, require_shapes
+from ros2_dice.types import Frame
+
+ASSET = 'hand_landmark_full'
+_SIZE = 224
+_INPUT, _POINTS, _PRESENCE, _RIGHT, _WORLD = (
+    'input_1', 'Identity', 'Identity_1', 'Identity_2', 'Identity_3')
+
+
+@dataclass(frozen=True, eq=False)
+class HandObservation:
+    """One hand as the network sees it in one frame; not smoothed."""
+
+    points_px: npt.NDArray[np.float32] = field(repr=False)
+    """(21, 2) image points [px]; the centre of the first pixel lies at 0.5."""
+    depth_px: npt.NDArray[np.float32] = field(repr=False)
+    """(21,) depth relative to the wrist in image pixels, away from the camera."""
+    world_m: npt.NDArray[np.float32] = field(repr=False)
+    """(21, 3) [m], x right, y down, z away from the camera, about the hand's centre."""
+    score: float
+    """Probability that this is a hand."""
+    right_probability: float
+    """Probability that it looks like a right hand IN THE PICTURE; a mirror image flips it."""
+    roi: Region
+    """The square that the network was shown."""
+
+
+class HandNetwork:
+    """
+    The network with its input square.
+
+    Raises:
+        EngineError: the engine's tensors are not those of this network.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        require_shapes(engine, ASSET, {_INPUT: (1, _SIZE, _SIZE, 3)},
+                       {_POINTS: (1, 63), _PRESENCE: (1, 1), _RIGHT: (1, 1), _WORLD: (1, 63)})
+
+    def observe(self, frame: Frame, region: Region) -> HandObservation:
+        """
+        Return the landmarks in a region, whatever their score.
+
+        A mirrored region shows a left hand to the network as a right one; all that is returned
+        is in the picture as it is.
+        """
+        buffer = self._engine.buffer(_INPUT)
+        fill(buffer, sample(frame, region, _SIZE), signed=False)
+        result = self._engine.infer({_INPUT: buffer})
+        raw = result[_POINTS].reshape(21, 3).astype(np.float64)
+        world = result[_WORLD].reshape(21, 3).astype(np.float64)
+        right = float(result[_RIGHT][0, 0])
+        return HandObservation(
+            region.to_image(raw[:, :2], _SIZE).astype(np.float32),
+            (raw[:, 2] * (region.size_px / _SIZE)).astype(np.float32),
+            np.column_stack((region.turn(world[:, :2]), world[:, 2])).astype(np.float32),
+            float(result[_PRESENCE][0, 0]), 1.0 - right if region.mirrored else right, region)
+
+    def close(self) -> None:
+        """Release the network."""
+        self._engine.close()

@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Loads the networks of the open estimator."""
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ros2_dice.landmarks import face, hand
+from ros2_dice.landmarks.detect import FACE_FULL_RANGE, FACE_SHORT_RANGE, PALM, Detector
+from ros2_dice.landmarks.face import FaceNetwork
+from ros2_dice.landmarks.hand import HandNetwork
+from ros2_dice.parameters import Settings
+from ros2_dice.runtime import Engine, load_openvino, usable_threads
+
+_MOST_THREADS = 4
+"""The networks are small: more threads wait for one another."""
+
+
+@dataclass(frozen=True)
+class Networks:
+    """All networks, loaded and warm."""
+
+    face_near: Detector
+    face_far: Detector
+    palm: Detector
+    face: FaceNetwork
+    hand: HandNetwork
+    engine_name: str
+    precision: str
+
+    def close(self) -> None:
+        """Release them all."""
+        for network in (self.face_near, self.face_far, self.palm, self.face, self.hand):
+            network.close()
+
+
+def load_networks(settings: Settings, asset_directory: str = '') -> Networks:
+    """
+    Load every network that following hands and faces needs.
+
+    Args:
+        asset_directory: folder of the files; empty = the user's data folder.
+
+    Raises:
+        AssetError: a file is missing or is not what the manifest names.
+        EngineError: a file is not the expected network.
+    """
+    from ros2_dice.assets import find_asset
+
+    threads = settings.integer('backend.threads') or min(usable_threads(), _MOST_THREADS)
+    cache = settings.text('backend.cache_directory') or None
+
+    def load(asset: str) -> Engine:
+        return load_openvino(find_asset(asset, asset_directory), threads=threads,
+                             cache_directory=cache)
+
+    hand_engine = load(hand.ASSET)
+    return Networks(
+        Detector(FACE_SHORT_RANGE, load(FACE_SHORT_RANGE.asset)),
+        Detector(FACE_FULL_RANGE, load(FACE_FULL_RANGE.asset)),
+        Detector(PALM, load(PALM.asset)), FaceNetwork(load(face.ASSET)),
+        HandNetwork(hand_engine), hand_engine.name, hand_engine.precision)

@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What every inference engine offers, and the check that a network is the expected one."""
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from ros2_dice.errors import EngineError
+
+FloatTensor = npt.NDArray[np.float32]
+
+
+class Engine(Protocol):
+    """A loaded network: named float32 arrays in, named float32 arrays out."""
+
+    name: str
+    """Kind of engine, e.g. `openvino`."""
+    device: str
+    """Where it runs, e.g. `cpu`."""
+    precision: str
+    """Arithmetic, e.g. `fp32`."""
+    inputs: Mapping[str, tuple[int, ...]]
+    outputs: Mapping[str, tuple[int, ...]]
+
+    def buffer(self, name: str) -> FloatTensor:
+        """Return an input's own memory; what is written here needs no copy in `infer`."""
+        ...
+
+    def infer(self, values: Mapping[str, FloatTensor]) -> Mapping[str, FloatTensor]:
+        """
+        Run the network once.
+
+        Args:
+            values: one array per input. The array of `buffer` passes through without a copy.
+
+        Returns:
+            One array per output, valid until the next call.
+
+        Raises:
+            EngineError: an input is missing or has another shape, or the engine fails.
+        """
+        ...
+
+    def close(self) -> None:
+        """Release the network; `infer` raises EngineError from here on."""
+        ...
+
+
+def require_shapes(engine: Engine, label: str, inputs: Mapping[str, tuple[int, ...]],
+                   outputs: Mapping[str, tuple[int, ...]]) -> None:
+    """
+    Check names and shapes, so that a file of another release is refused when it is loaded.
+
+    Raises:
+        EngineError: naming the first tensor that differs.
+    """
+    for kind, wanted, found in (('input', inputs, engine.inputs),
+                                ('output', outputs, engine.outputs)):
+        for name, shape in wanted.items():
+            if found.get(name) != shape:
+                raise EngineError(f'{kind} {name!r} of the network {label}', got=found.get(name),
+                                  expected=f'shape {shape}',
+                                  next_step='this is another release; run: ros2-dice assets pull')
