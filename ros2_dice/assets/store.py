@@ -102,8 +102,8 @@ def remedy(asset: Asset, directory: str | Path = '', *, force: bool = False) -> 
     if asset.source.kind == 'baked':
         return 'it ships with the package: install that again'
     if asset.source.kind == 'user':
-        return (f'under {asset.licence}: get it at {asset.source.url}; '
-                'the command that imports it is not part of this version')
+        return (f'licence: {asset.licence}; get it at {asset.source.url}; the estimator '
+                f'{asset.estimator} and the command that imports it are not part of this version')
     place = f' --directory {shlex.quote(str(directory))}' if str(directory) else ''
     return f'ros2-dice assets pull {asset.name}{" --force" if force else ""}{place}'
 

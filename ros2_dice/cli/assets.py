@@ -1,0 +1,131 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`ros2-dice assets`: what files there are, and `pull` to fetch them."""
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from ros2_dice.assets import Asset
+
+app = typer.Typer(add_completion=False, rich_markup_mode='rich')
+
+ORIGINS = {'wheel': 'PyPI', 'baked': 'shipped', 'user': 'you'}
+STYLES = {'present': 'green', 'missing': 'yellow', 'corrupted': 'red', 'unverified': 'cyan'}
+
+PULL_EXAMPLES = """
+[bold]Examples[/bold]
+
+  ros2-dice assets pull                        [dim]what is missing[/dim]
+
+  ros2-dice assets pull face_landmark --force  [dim]again[/dim]
+
+  ros2-dice assets pull --from /media/usb      [dim]without a network[/dim]
+"""
+
+Directory = Annotated[str, typer.Option(
+    '--directory', help='Folder of the files; default: ROS2_DICE_DATA, or else the user folder.')]
+AsJson = Annotated[bool, typer.Option('--json', help='Print JSON.')]
+
+
+@app.callback(invoke_without_command=True)
+def table(context: typer.Context, directory: Directory = '', as_json: AsJson = False) -> None:
+    """Show the files that the estimators need: which are here, whence the others come."""
+    if context.invoked_subcommand is not None:
+        return
+    from ros2_dice.assets import data_folder
+
+    rows = describe(directory)
+    if as_json:
+        document = {'directory': str(data_folder(directory)), 'assets': rows}
+        typer.echo(json.dumps(document, indent=2))
+        return
+    from rich.box import SIMPLE
+    from rich.console import Console
+    from rich.table import Column, Table
+
+    view = Table(Column('name', no_wrap=True), 'for', 'state', Column('MB', justify='right'),
+                 'licence', 'from', box=SIMPLE)
+    for row in rows:
+        size = f'{row["size_bytes"] / 1e6:.1f}' if row['size_bytes'] else ''
+        view.add_row(row['name'], row['estimator'],
+                     f'[{STYLES[row["state"]]}]{row["state"]}[/]', size, row['licence'],
+                     ORIGINS[row['kind']])
+    console = Console()
+    console.print(view)
+    console.print(f'Folder: {data_folder(directory)}', soft_wrap=True, highlight=False)
+    if any(row['kind'] == 'user' for row in rows):
+        console.print('The dice estimator is not part of this version; --json says where its '
+                      'files are to be had.', highlight=False)
+    if any(row['state'] in ('missing', 'corrupted') and row['kind'] == 'wheel' for row in rows):
+        console.print('Next: ros2-dice assets pull', highlight=False)
+
+
+@app.command('pull', epilog=PULL_EXAMPLES)
+def pull_command(
+        names: Annotated[list[str] | None, typer.Argument(
+            metavar='NAME', help='What to fetch; default: all that is missing.')] = None,
+        source: Annotated[Path | None, typer.Option(
+            '--from', help='A wheel, one of the files, or a folder that holds either.')] = None,
+        force: Annotated[bool, typer.Option('--force', help='Fetch also what is there.')] = False,
+        directory: Directory = '', as_json: AsJson = False) -> None:
+    """Fetch files and check them; a file gets its name only when its hash is right."""
+    from ros2_dice.assets import data_folder
+
+    fresh = pull_with_bar(names or (), source=source, force=force, directory=directory)
+    if as_json:
+        typer.echo(json.dumps({'directory': str(data_folder(directory)),
+                               'pulled': [asset.name for asset in fresh]}, indent=2))
+    elif fresh:
+        typer.echo(f'{len(fresh)} files, {sum(asset.size_bytes for asset in fresh) / 1e6:.1f} MB, '
+                   f'checked, in {data_folder(directory)}')
+    else:
+        typer.echo(f'All there, checked, in {data_folder(directory)}')
+
+
+def pull_with_bar(names: Iterable[str] = (), *, source: Path | None = None, force: bool = False,
+                  directory: str = '') -> tuple[Asset, ...]:
+    """
+    Fetch files with a progress bar on stderr.
+
+    Raises:
+        AssetError: as `ros2_dice.assets.pull`.
+    """
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+
+    from ros2_dice.assets import pull
+
+    with Progress(TextColumn('{task.description}'), BarColumn(), DownloadColumn(),
+                  TimeRemainingColumn(), console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task('', total=None)
+
+        def show(text: str, done_bytes: int, total_bytes: int) -> None:
+            bar.update(task, description=text, completed=done_bytes, total=total_bytes or None)
+
+        return pull(names, source=source, force=force, directory=directory, progress=show)
+
+
+def describe(directory: str = '') -> list[dict[str, Any]]:
+    """Return a row for each file of the manifest, ready for JSON."""
+    from ros2_dice.assets import Condition, asset_path, check_asset, load_manifest
+    from ros2_dice.assets.store import remedy
+
+    rows = []
+    for asset in load_manifest().values():
+        state = check_asset(asset, directory)
+        wheel = asset.source.wheel
+        sources = {'wheel': f'PyPI {wheel.requirement}' if wheel else '',
+                   'baked': 'ships with the package', 'user': f'you bring it: {asset.source.url}'}
+        rows.append({
+            'name': asset.name, 'file': asset.file, 'purpose': asset.purpose,
+            'estimator': asset.estimator, 'state': state.value, 'size_bytes': asset.size_bytes,
+            'sha256': asset.sha256, 'licence': asset.licence, 'kind': asset.source.kind,
+            'source': sources[asset.source.kind], 'path': str(asset_path(asset, directory)),
+            'next_step': '' if state in (Condition.PRESENT, Condition.UNVERIFIED) else remedy(
+                asset, directory, force=state is Condition.CORRUPTED)})
+    return rows
