@@ -5,8 +5,8 @@ What files the estimators need, where they are, how they got there, and with whi
 `find_asset` gives the path of a file after its size and hash were checked; it never fetches.
 `pull` fetches, and is called only by a command that says so.
 """
+from ros2_dice.assets.fetch import pull
 from ros2_dice.assets.manifest import Asset, Source, Wheel, asset_named, load_manifest
-from ros2_dice.assets.pull import pull
 from ros2_dice.assets.store import (
     Condition,
     asset_path,
