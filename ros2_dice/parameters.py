@@ -266,11 +266,11 @@ def load_yaml(path: str | Path) -> dict[str, object]:
     """
     import yaml
 
+    name = f'parameter file {Path(path).name}'
     try:
-        data = yaml.safe_load(Path(path).read_text())
-    except (OSError, yaml.YAMLError) as error:
-        raise ConfigError(f'parameter file {Path(path).name}', got=str(error),
-                          expected='a ROS parameter file') from error
+        data = yaml.safe_load(Path(path).read_text(encoding='utf-8'))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ConfigError(name, got=str(error), expected='a ROS parameter file') from error
     flat: dict[str, object] = {}
 
     def walk(node: Mapping[str, object], prefix: str) -> None:
@@ -280,12 +280,12 @@ def load_yaml(path: str | Path) -> dict[str, object]:
             else:
                 flat[prefix + str(key)] = value
 
-    for block in (data or {}).values():
-        if not isinstance(block, Mapping) or 'ros__parameters' not in block:
-            raise ConfigError(f'parameter file {Path(path).name}',
-                              expected='ros__parameters under a node name',
+    for block in data.values() if isinstance(data, Mapping) else [data]:
+        values = block.get('ros__parameters', 'none') if isinstance(block, Mapping) else block
+        if not isinstance(values, (Mapping, type(None))):
+            raise ConfigError(name, expected='ros__parameters under a node name',
                               next_step='start from config/dice.yaml')
-        walk(block['ros__parameters'], '')
+        walk(values or {}, '')
     return flat
 
 

@@ -1,0 +1,273 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+What runs, as plain data: the launch file and the command line's runner read the same list.
+
+There is no wheel of `launch`, so this module also starts, watches and stops the processes:
+
+    python -m ros2_dice.ros.processes image:=/camera/image_raw model:=open
+
+Parameter values come, lowest first, from the table in `ros2_dice.parameters`, from the profile,
+from params_file, and from the arguments that were given. An argument that is not given sets
+nothing.
+"""
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ros2_dice.errors import ConfigError, DiceError
+from ros2_dice.parameters import Value
+from ros2_dice.ros.arguments import ARGUMENTS, check_arguments, existing_file, parameter_value
+from ros2_dice.share import share_folder
+
+PROFILE_VARIABLES = ('FASTRTPS_DEFAULT_PROFILES_FILE', 'FASTDDS_DEFAULT_PROFILES_FILE')
+"""Where Fast DDS looks for its profile: up to release 2, and from release 3 on."""
+
+
+@dataclass(frozen=True)
+class Process:
+    """One process, described so that launch and this module start the same thing."""
+
+    executable: str
+    """File in lib/<package>."""
+    name: str
+    """Name of the node."""
+    namespace: str = ''
+    package: str = 'ros2_dice'
+    remappings: tuple[tuple[str, str], ...] = ()
+    parameters: tuple[Path | Mapping[str, Value], ...] = ()
+    """Files and values; later ones win."""
+    arguments: tuple[str, ...] = ()
+    """Words before --ros-args."""
+    log_level: str = ''
+    environment: Mapping[str, str] = field(default_factory=dict)
+    """Variables that are added."""
+    respawn: bool = False
+
+
+def processes(given: Mapping[str, str] | None = None) -> list[Process]:
+    """
+    Return the processes for launch arguments: the node, and RViz if wanted.
+
+    Args:
+        given: the arguments that were given; an empty value counts as not given.
+
+    Raises:
+        ConfigError: an unknown argument, a value that is not allowed, a missing file.
+    """
+    words = check_arguments(given or {})
+    argument = {name: words.get(name, row.default) for name, row in ARGUMENTS.items()}
+
+    values: dict[str, Value] = {}
+    for row in ARGUMENTS.values():
+        if row.parameter and row.name in words:
+            values[row.parameter] = parameter_value(row.parameter, words[row.name])
+    if 'depth' in words:
+        values['depth.enabled'] = True
+    sim_time: dict[str, Value] = {}
+    if 'use_sim_time' in words:
+        sim_time['use_sim_time'] = words['use_sim_time'] == 'true'
+    layers: list[Path | Mapping[str, Value]] = [{'autostart': True}]
+    if argument['params_profile'] != 'none':
+        layers.append(share_folder() / 'config' / f'{argument["params_profile"]}.yaml')
+    if 'params_file' in words:
+        layers.append(existing_file('params_file', words['params_file']))
+    if values or sim_time:
+        layers.append({**values, **sim_time})
+
+    remappings = [(row.topic, words[row.name]) for row in ARGUMENTS.values()
+                  if row.topic and row.name in words]
+    # A remapping holds for one exact name, not for what lies under it.
+    if 'image' in words:
+        remappings.append(('image/compressed', f'{words["image"]}/compressed'))
+
+    found = [Process(
+        'dice_node', argument['name'], argument['namespace'], remappings=tuple(remappings),
+        parameters=tuple(layers), log_level=argument['log_level'],
+        environment=added_environment(), respawn=argument['respawn'] == 'true')]
+    if argument['rviz'] == 'true':
+        found.append(rviz(found[0], sim_time))
+    return found
+
+
+def rviz(node: Process, sim_time: Mapping[str, Value]) -> Process:
+    """Return RViz with this package's layout, looking at the topics of a node."""
+    prefix = '/' + '/'.join(filter(None, (node.namespace.strip('/'), node.name)))
+    shown = ('markers', 'overlay', 'overlay/compressed')
+    return Process(
+        'rviz2', 'dice_rviz', package='rviz2',
+        remappings=tuple((f'/dice/{topic}', f'{prefix}/{topic}') for topic in shown
+                         if prefix != '/dice'),
+        parameters=(sim_time,) if sim_time else (),
+        arguments=('-d', str(share_folder() / 'config' / 'dice.rviz')),
+        environment=node.environment)
+
+
+def added_environment(profile: str = 'fastdds_shm.xml') -> dict[str, str]:
+    """
+    Return the variables that the processes need beyond those of this one.
+
+    Args:
+        profile: file in config/; fastdds_shm.xml for robots, fast_ci.xml for one machine alone.
+    """
+    added: dict[str, str] = {}
+    if not any(os.environ.get(variable) for variable in PROFILE_VARIABLES):
+        path = str(share_folder() / 'config' / profile)
+        added.update(dict.fromkeys(PROFILE_VARIABLES, path))
+    if not os.environ.get('AMENT_PREFIX_PATH') and Path(
+            sys.prefix, 'share', 'ament_index').is_dir():
+        added['AMENT_PREFIX_PATH'] = sys.prefix
+    return added
+
+
+def executable(name: str, package: str = 'ros2_dice') -> str:
+    """
+    Return the path of an installed executable: as ROS looks, then beside this Python.
+
+    Raises:
+        ConfigError: it is not installed.
+    """
+    prefixes = [*os.environ.get('AMENT_PREFIX_PATH', '').split(os.pathsep), sys.prefix]
+    for prefix in filter(None, prefixes):
+        path = Path(prefix, 'lib', package, name)
+        if os.access(path, os.X_OK):
+            return str(path)
+    raise ConfigError(f'executable {name} of package {package}', expected='to be installed',
+                      next_step="pip install -e '.[ros]', or source the workspace's setup.bash"
+                      if package == 'ros2_dice' else f'apt install ros-$ROS_DISTRO-{package}')
+
+
+def command(process: Process) -> list[str]:
+    """
+    Return the command line of a process.
+
+    Raises:
+        ConfigError: its executable is not installed.
+    """
+    words = [executable(process.executable, process.package), *process.arguments, '--ros-args',
+             '-r', f'__node:={process.name}']
+    if process.namespace.strip('/'):
+        words += ['-r', f'__ns:=/{process.namespace.strip("/")}']
+    for source, target in process.remappings:
+        words += ['-r', f'{source}:={target}']
+    for layer in process.parameters:
+        if isinstance(layer, Path):
+            words += ['--params-file', str(layer)]
+        else:
+            for name, value in layer.items():
+                words += ['-p', f'{name}:={_word(value)}']
+    if process.log_level:
+        words += ['--log-level', process.log_level]
+    return words
+
+
+def _word(value: Value) -> str:
+    """Return a value so that the YAML reader behind -p gives it the right type."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, str):
+        return "'" + value.replace("'", "''") + "'"
+    if isinstance(value, float):
+        return format(value, '.17g') if '.' in format(value, '.17g') else f'{value:.1f}'
+    return str(value)
+
+
+def start(process: Process, **options: Any) -> subprocess.Popen[Any]:
+    """
+    Start a process in a session of its own.
+
+    So a terminal's Ctrl-C reaches only this program, which passes it on once.
+
+    Args:
+        options: for subprocess.Popen, for example stdout and stderr.
+
+    Raises:
+        ConfigError: its executable is not installed.
+    """
+    options.setdefault('start_new_session', True)
+    return subprocess.Popen(
+        command(process), env={**os.environ, **process.environment}, **options)
+
+
+def stop(running: Iterable[subprocess.Popen[Any]], grace_s: float = 5.0) -> None:
+    """Send SIGINT, then SIGTERM, then SIGKILL, with `grace_s` seconds for each, and reap."""
+    running = list(running)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGKILL):
+        for process in running:
+            if process.poll() is None:
+                process.send_signal(number)
+        end_s = time.monotonic() + grace_s
+        while time.monotonic() < end_s:
+            if all(process.poll() is not None for process in running):
+                return
+            time.sleep(0.02)
+
+
+def watch(wanted: Sequence[Process], asked: Callable[[], object],
+          respawn_delay_s: float = 1.0) -> int:
+    """
+    Run processes until `asked` returns true or the first one ends; then stop the others.
+
+    A process with `respawn` that crashes is started again.
+
+    Args:
+        wanted: the first one is the main one; the others may end when they like.
+        asked: called some 20 times a second.
+        respawn_delay_s: between a crash and the next start [s].
+
+    Returns:
+        0 when asked, else the exit status of the first process.
+    """
+    running = [start(process) for process in wanted]
+    due_s: dict[int, float] = {}
+    try:
+        while not asked():
+            now_s = time.monotonic()
+            for index, process in enumerate(wanted):
+                if running[index].poll() in (None, 0) or not process.respawn:
+                    continue
+                if now_s >= due_s.setdefault(index, now_s + respawn_delay_s):
+                    del due_s[index]
+                    running[index] = start(process)
+            if running[0].poll() is not None and 0 not in due_s:
+                return running[0].returncode
+            time.sleep(0.05)
+        return 0
+    finally:
+        stop(running)
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """Run what NAME:=VALUE words ask for until interrupted; return the exit status."""
+    parser = argparse.ArgumentParser(
+        prog='python -m ros2_dice.ros.processes', formatter_class=argparse.RawTextHelpFormatter,
+        description='Run the node without the launch system. Arguments as of dice.launch.py:\n\n'
+        + '\n'.join(f'  {row.name:18}{row.description}' for row in ARGUMENTS.values()))
+    parser.add_argument('arguments', nargs='*', metavar='NAME:=VALUE')
+    given = {}
+    for word in parser.parse_args(words).arguments:
+        name, separator, value = word.partition(':=')
+        if not separator:
+            parser.error(f'{word} is not NAME:=VALUE')
+        given[name] = value
+    try:
+        wanted = processes(given)
+        asked: list[bool] = []
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, lambda *_: asked.append(True))
+        return watch(wanted, lambda: asked)
+    except DiceError as error:
+        print(f'error: {error}', file=sys.stderr)
+        return 2
+
+
+if __name__ == '__main__':
+    sys.exit(main())

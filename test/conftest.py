@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Shared fixtures. Every run of the tests is its own ROS network, on this machine only."""
+from __future__ import annotations
+
+import atexit
+import contextlib
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+
+# Before rclpy is imported: the middleware reads these once per process.
+# 1..100 keeps the DDS ports below Linux's range for outgoing connections.
+os.environ['ROS_DOMAIN_ID'] = str(1 + os.getpid() % 100)
+os.environ['ROS_AUTOMATIC_DISCOVERY_RANGE'] = 'LOCALHOST'
+os.environ['RMW_IMPLEMENTATION'] = 'rmw_fastrtps_cpp'
+for variable in ('FASTRTPS_DEFAULT_PROFILES_FILE', 'FASTDDS_DEFAULT_PROFILES_FILE'):
+    os.environ[variable] = str(ROOT / 'config' / 'fast_ci.xml')
+os.environ['ROS_PYTHON_CHECK_FIELDS'] = '1'  # off by default: wrong field types pass unseen
+os.environ['ROS_LOG_DIR'] = tempfile.mkdtemp(prefix='ros2_dice_test_log_')
+atexit.register(shutil.rmtree, os.environ['ROS_LOG_DIR'], ignore_errors=True)
+if Path(sys.prefix, 'share', 'ament_index').is_dir():
+    os.environ.setdefault('AMENT_PREFIX_PATH', sys.prefix)
+
+MATERIAL_VARIABLE = 'ROS2_DICE_MATERIAL'
+
+
+def wait_until(condition: Callable[[], object], timeout_s: float = 20.0) -> bool:
+    """Poll until the condition holds; False when it did not in time."""
+    end_s = time.monotonic() + timeout_s
+    while not condition():
+        if time.monotonic() > end_s:
+            return False
+        time.sleep(0.01)
+    return True
+
+
+@pytest.fixture(name='wait_until')
+def wait_until_fixture() -> Callable[..., bool]:
+    """`wait_until(condition, timeout_s=20)`, for test modules that can't import conftest."""
+    return wait_until
+
+
+@pytest.fixture(scope='session')
+def material() -> Path:
+    """Folder of real pictures and clips; the test is skipped where there is none."""
+    folder = Path(os.environ.get(MATERIAL_VARIABLE) or ROOT.parent / 'shared' / 'material')
+    if not (folder / 'labels.json').is_file():
+        pytest.skip(f'no test material; set {MATERIAL_VARIABLE}')
+    return folder
+
+
+@pytest.fixture
+def node() -> Iterator[Any]:
+    """A node of the test's own, spun in a thread, torn down in the order that rclpy needs."""
+    rclpy = pytest.importorskip('rclpy')
+    from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+
+    context = rclpy.Context()
+    rclpy.init(args=[], context=context)
+    node = rclpy.create_node('test_node', context=context)
+    executor = SingleThreadedExecutor(context=context)
+    executor.add_node(node)
+
+    def spin() -> None:
+        with contextlib.suppress(ExternalShutdownException):
+            executor.spin()
+
+    thread = threading.Thread(target=spin, name='test_node')
+    thread.start()
+    yield node
+    executor.shutdown()   # wakes spin() up
+    thread.join(10)
+    node.destroy_node()
+    rclpy.try_shutdown(context=context)
+
+
+@pytest.fixture
+def start() -> Iterator[Callable[..., subprocess.Popen[Any]]]:
+    """`start(words or Process, **Popen options)`: a process that does not outlive the test."""
+    from ros2_dice.ros import processes
+
+    running: list[subprocess.Popen[Any]] = []
+
+    def begin(what: Any, **options: Any) -> subprocess.Popen[Any]:
+        if isinstance(what, processes.Process):
+            process = processes.start(what, **options)
+        else:
+            process = subprocess.Popen(what, **options)
+        running.append(process)
+        return process
+
+    yield begin
+    processes.stop(running)
+    for process in running:
+        for stream in (process.stdout, process.stderr, process.stdin):
+            if stream is not None:
+                stream.close()
