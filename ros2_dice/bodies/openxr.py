@@ -23,25 +23,21 @@ FLAGS.flags.writeable = False
 
 
 def joint_radii(positions: FloatArray, axes: FloatArray, surface: FloatArray,
-                slab_m: float = 0.005) -> FloatArray:
+                column_m: float = 0.006) -> FloatArray:
     """
-    Return the distances (26,) [m] from the joints to the skin around them.
+    Return half the thickness (26,) [m] of the hand through each joint.
 
-    The extension defines the radius as the distance to the surface. Of the vertices in a slab
-    across the bone the nearest twentieth counts: the palm is wide, and its radius is half its
-    thickness.
+    The extension asks for the distance to the skin. The rig's joints lie off the middle of the
+    flesh, so the thickness from the back to the palm side is halved instead.
 
     Args:
         positions: (26, 3) joints of the rest shape [m].
-        axes: (26, 3, 3) their axes as columns; the third lies along the bone.
+        axes: (26, 3, 3) their axes as columns: flexion, dorsal, along the bone.
         surface: (V, 3) rest vertices [m].
+        column_m: half the width of the column of vertices that is looked at.
     """
-    radii = np.empty(len(positions))
-    for index, (position, axis) in enumerate(zip(positions, axes, strict=True)):
-        offset = surface - position
-        along = offset @ axis[:, 2]
-        across = np.linalg.norm(offset - along[:, None] * axis[:, 2], axis=1)
-        near = across[(np.abs(along) < slab_m) & (across < 0.05)]
-        radii[index] = np.percentile(near, 5) if len(near) else np.linalg.norm(
-            offset, axis=1).min()
-    return radii
+    local = (surface - positions[:, None]) @ axes  # (26, V, 3)
+    inside = (np.abs(local[..., (0, 2)]) < column_m).all(axis=-1)
+    height = local[..., 1]
+    return 0.5 * (np.where(inside, height, -np.inf).max(axis=1)
+                  - np.where(inside, height, np.inf).min(axis=1))

@@ -1,0 +1,24 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+From landmarks to bodies: fits, metric size, temporal filter.
+
+`PersonFitter(bodies, settings).fit(persons, camera, stamp_ns)` takes everybody that
+`ros2_dice.landmarks.PersonTracker` saw in one frame and returns a `FittedPerson` each: a
+`FittedHead` and `FittedHand`s with filtered states, vertices, poses and joints in the camera's
+optical frame. Who is not seen is predicted for `tracking.timeout` seconds.
+
+What the contact room needs besides: `FittedHand.fit` is the frame's own fit with its cost,
+`FittedHand.refit(log_z)` fits again with the wrist's depth clamped (the cost difference is twice
+the log likelihood lost), `FittedHand.with_state(state)` moves the hand, and
+`PersonFitter.calibrate` takes back what touches tell about the size of a person's hands.
+
+`fit_hand` and `HeadFitter.fit` are the bare fits of one frame.
+"""
+from ros2_dice.fitting.hand import HandFit, fit_hand
+from ros2_dice.fitting.head import HeadFit, HeadFitter
+from ros2_dice.fitting.person import PersonFitter
+from ros2_dice.fitting.priors import SizePrior
+from ros2_dice.fitting.results import FittedHand, FittedHead, FittedPerson
+
+__all__ = ['FittedHand', 'FittedHead', 'FittedPerson', 'HandFit', 'HeadFit', 'HeadFitter',
+           'PersonFitter', 'SizePrior', 'fit_hand']

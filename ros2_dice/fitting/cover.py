@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which face points a hand hides."""
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from ros2_dice.types import FloatArray
+
+COVERED_TRUST = 0.25
+"""The network guesses covered points from the rest of the face: some say, not all."""
+FINGER_WIDTH = 0.13
+"""Half a finger with its shadow, as a fraction of wrist to middle knuckle."""
+_BONES = np.array([(0, 1), (1, 2), (2, 3), (3, 4), (0, 5), (5, 6), (6, 7), (7, 8), (5, 9), (9, 10),
+                   (10, 11), (11, 12), (9, 13), (13, 14), (14, 15), (15, 16), (13, 17), (17, 18),
+                   (18, 19), (19, 20), (0, 17), (0, 9), (0, 13)])
+
+
+def trust_beside_hands(face_px: FloatArray, hands_px: Sequence[FloatArray]) -> FloatArray | None:
+    """
+    Return how far each face point counts, (468,) 0 to 1; None = no hand is near.
+
+    Args:
+        face_px: (468, 2) [px].
+        hands_px: (21, 2) [px] each.
+    """
+    trust = None
+    low, high = face_px.min(axis=0), face_px.max(axis=0)
+    for hand_px in hands_px:
+        width = FINGER_WIDTH * float(np.linalg.norm(hand_px[9] - hand_px[0]))
+        if (hand_px.max(axis=0) + width < low).any() or (hand_px.min(axis=0) - width > high).any():
+            continue
+        start = hand_px[_BONES[:, 0]]
+        bone = hand_px[_BONES[:, 1]] - start
+        offset = face_px[:, None] - start
+        along = (offset * bone).sum(axis=-1) / np.maximum((bone * bone).sum(axis=-1), 1e-9)
+        away = offset - np.clip(along, 0.0, 1.0)[..., None] * bone
+        covered = ((away * away).sum(axis=-1) < width ** 2).any(axis=1)
+        if covered.any():
+            trust = np.ones(len(face_px)) if trust is None else trust
+            trust[covered] = COVERED_TRUST
+    return trust

@@ -1,0 +1,154 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The facade of fitting: everybody's landmarks of one frame in, their bodies out."""
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ros2_dice.bodies import OpenBodies
+from ros2_dice.fitting.cover import trust_beside_hands
+from ros2_dice.fitting.head import HeadFitter
+from ros2_dice.fitting.results import FittedHand, FittedHead, FittedPerson
+from ros2_dice.fitting.scale import Ratio, ScaleModel
+from ros2_dice.fitting.smooth import Smoothing
+from ros2_dice.fitting.tracks import Context, HandTrack, HeadTrack
+from ros2_dice.parameters import Settings
+from ros2_dice.types import Camera
+
+if TYPE_CHECKING:
+    from ros2_dice.landmarks import FaceObservation, HandObservation, PersonObservation
+
+
+class _Person:
+    """The tracks of one person."""
+
+    def __init__(self) -> None:
+        self.head: HeadTrack | None = None
+        self.hands: dict[str, HandTrack] = {}
+        self.ratio = Ratio()
+
+
+class PersonFitter:
+    """
+    Fits bodies to landmarks, frame by frame.
+
+    Args:
+        bodies: the open bodies.
+        settings: reads scale.*, smoothing.*, tracking.timeout and input.mirrored.
+    """
+
+    def __init__(self, bodies: OpenBodies, settings: Settings) -> None:
+        self._bodies = bodies
+        self._head_fitter = HeadFitter(bodies.head)
+        self._persons: dict[str, _Person] = {}
+        self.stage_times_s: dict[str, float] = {}
+        """Seconds of the last frame: head_fit, hand_fit, meshes."""
+        self.apply(settings)
+
+    def apply(self, settings: Settings) -> None:
+        """Take over new values of live parameters, between frames."""
+        self._scale = ScaleModel(self._bodies, settings)
+        self._smoothing = Smoothing(settings.flag('smoothing.enabled'),
+                                    settings.number('smoothing.min_cutoff'),
+                                    settings.number('smoothing.beta'))
+        self._timeout_s = settings.number('tracking.timeout')
+        self._mirrored = settings.flag('input.mirrored')
+
+    def reset(self) -> None:
+        """Forget everybody."""
+        self._persons.clear()
+
+    def calibrate(self, person_id: str, log_ratio: float, sigma: float) -> None:
+        """
+        Tell how large this person's hands are against the head, from the next frame on.
+
+        Args:
+            person_id: ignored where nobody has this name.
+            log_ratio: natural logarithm of the ratio against mean anatomy.
+            sigma: its standard deviation.
+        """
+        if person_id in self._persons:
+            self._persons[person_id].ratio = Ratio(log_ratio, sigma)
+
+    def fit(self, persons: Sequence[PersonObservation], camera: Camera,
+            stamp_ns: int) -> tuple[FittedPerson, ...]:
+        """
+        Return everybody's bodies, sorted by person_id.
+
+        Who was there and is not seen now is predicted for tracking.timeout seconds, then
+        forgotten. Landmarks that are not finite count as not seen.
+        """
+        self.stage_times_s = {'head_fit': 0.0, 'hand_fit': 0.0, 'meshes': 0.0}
+        context = Context(camera, stamp_ns, self._smoothing, self._timeout_s, self._mirrored)
+        seen = {person.person_id: person for person in persons}
+        fitted = []
+        for person_id in sorted(seen.keys() | self._persons.keys()):
+            person = self._persons.setdefault(person_id, _Person())
+            result = self._fit_person(person_id, person, seen.get(person_id), context)
+            if result.head is None and not result.hands:
+                del self._persons[person_id]
+            else:
+                fitted.append(result)
+        return tuple(fitted)
+
+    def _fit_person(self, person_id: str, person: _Person, seen: PersonObservation | None,
+                    context: Context) -> FittedPerson:
+        fresh = [hand for hand in (seen.hands if seen else ())
+                 if hand.fresh and _is_finite_hand(hand.observation)]
+        started = time.perf_counter()
+        head = self._fit_head(person, seen, [hand.observation for hand in fresh], context)
+        head_done = time.perf_counter()
+        hands = {}
+        for hand in fresh:
+            track = person.hands.setdefault(hand.hand_id, HandTrack(self._bodies))
+            prior = self._scale.hand(person.head.log_scale if person.head else None,
+                                     person.ratio)
+            hands[hand.hand_id] = track.measure(hand, context, prior)
+        for hand_id in sorted(person.hands.keys() - hands.keys()):
+            predicted = person.hands[hand_id].predict(context)
+            if predicted is None:
+                del person.hands[hand_id]
+            else:
+                hands[hand_id] = predicted
+        hands_done = time.perf_counter()
+        result = self._result(person_id, head, [hands[name] for name in sorted(hands)], context)
+        self.stage_times_s['head_fit'] += head_done - started
+        self.stage_times_s['hand_fit'] += hands_done - head_done
+        self.stage_times_s['meshes'] += time.perf_counter() - hands_done
+        return result
+
+    def _fit_head(self, person: _Person, seen: PersonObservation | None,
+                  hands: Sequence[HandObservation], context: Context) -> FittedHead | None:
+        if seen and seen.face is not None and seen.face_fresh and _is_finite_face(seen.face):
+            if person.head is None:
+                person.head = HeadTrack(self._head_fitter)
+            trust = trust_beside_hands(seen.face.points_px, [hand.points_px for hand in hands])
+            return person.head.measure(seen.face, context, self._scale.head(), trust)
+        if person.head is None:
+            return None
+        predicted = person.head.predict(context)
+        if predicted is None:
+            person.head = None
+        return predicted
+
+    def _result(self, person_id: str, head: FittedHead | None, hands: Sequence[FittedHand],
+                context: Context) -> FittedPerson:
+        for body in (head, *hands):
+            if body is not None:
+                body.vertices_m  # noqa: B018  made here, where its time is counted
+        states = [body.state for body in (head, *hands) if body is not None]
+        depth_m = float(states[0].translation_m[2]) if states else float('nan')
+        return FittedPerson(
+            person_id, head, tuple(hands), self._scale.source(context.camera),
+            self._scale.depth_stddev_m(depth_m, context.camera, head is not None))
+
+
+def _is_finite_hand(hand: HandObservation) -> bool:
+    return bool(np.isfinite(hand.points_px).all() and np.isfinite(hand.world_m).all())
+
+
+def _is_finite_face(face: FaceObservation) -> bool:
+    return bool(np.isfinite(face.points_px).all() and np.isfinite(face.depth_px).all())

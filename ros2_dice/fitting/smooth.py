@@ -1,0 +1,209 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+One-euro filters over the states of hands and heads.
+
+Source: Casiez, Roussel, Vogel, 1-euro filter, CHI 2012. Each group of numbers is filtered as one
+vector whose speed is given in metres a second at the surface (a turn counts with its lever, an
+angle with a finger's length), so that one pair of parameters fits all of them. Depth and size are
+seen worst and are held longest.
+"""
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from ros2_dice.bodies import HandState, HeadState
+from ros2_dice.bodies.rotation import rotation_matrix, rotation_vector
+from ros2_dice.types import FloatArray
+
+SPEED_CUTOFF_HZ = 3.0
+"""Cutoff of the speed that opens the filter."""
+DEPTH_CALM = 0.4
+"""Cutoff of depth against the one across the picture."""
+SHAPE_CUTOFF_HZ = 0.3
+"""Shapes and sizes do not change with time, only what is known of them."""
+COASTING_S = 0.1
+"""Time constant with which a predicted motion stops."""
+HAND_LEVER_M, HEAD_LEVER_M, ANGLE_LEVER_M, EXPRESSION_LEVER_M = 0.08, 0.1, 0.05, 0.01
+
+
+@dataclass(frozen=True)
+class Smoothing:
+    """Strength of the filters; `enabled` False passes measurements through."""
+
+    enabled: bool = True
+    min_cutoff_hz: float = 1.0
+    beta: float = 8.0
+    """Hz for each metre a second."""
+
+
+class OneEuro:
+    """
+    The filter for one vector.
+
+    Args:
+        lever_m: metres at the surface for one unit.
+        calm: factor on the cutoff at rest.
+    """
+
+    def __init__(self, lever_m: float = 1.0, calm: float = 1.0) -> None:
+        self.value: FloatArray | None = None
+        self.lever_m, self._calm = lever_m, calm
+        self._measured = np.zeros(0)
+        self._rate = np.zeros(0)
+
+    def update(self, measured: FloatArray, dt_s: float, smoothing: Smoothing) -> FloatArray:
+        """Return the filtered value; `dt_s` > 0."""
+        if self.value is None or not smoothing.enabled:
+            self.value, self._rate = measured, np.zeros_like(measured)
+        else:
+            rate = (measured - self._measured) / dt_s
+            self._rate = self._rate + _share(SPEED_CUTOFF_HZ, dt_s) * (rate - self._rate)
+            cutoff = smoothing.min_cutoff_hz * self._calm + smoothing.beta * self.lever_m * float(
+                np.linalg.norm(self._rate))
+            self.value = self.value + _share(cutoff, dt_s) * (measured - self.value)
+        self._measured = measured
+        return self.value
+
+    def coast(self, gap_s: float) -> FloatArray:
+        """Return the value so long after the last measurement, its motion dying out."""
+        assert self.value is not None
+        return self.value + self._rate * _coasted(gap_s)
+
+
+class RotationOneEuro:
+    """The filter for a rotation: the same along the shortest turn."""
+
+    def __init__(self, lever_m: float) -> None:
+        self.value: FloatArray | None = None
+        self.lever_m = lever_m
+        self._measured = np.eye(3)
+        self._rate = np.zeros(3)
+
+    def update(self, measured: FloatArray, dt_s: float, smoothing: Smoothing) -> FloatArray:
+        """Return the filtered rotation (3, 3); `dt_s` > 0."""
+        if self.value is None or not smoothing.enabled:
+            self.value, self._rate = measured, np.zeros(3)
+        else:
+            rate = rotation_vector(measured @ self._measured.T) / dt_s
+            self._rate = self._rate + _share(SPEED_CUTOFF_HZ, dt_s) * (rate - self._rate)
+            cutoff = smoothing.min_cutoff_hz + smoothing.beta * self.lever_m * float(
+                np.linalg.norm(self._rate))
+            turn = rotation_vector(measured @ self.value.T)
+            self.value = rotation_matrix(_share(cutoff, dt_s) * turn) @ self.value
+        self._measured = measured
+        return self.value
+
+    def coast(self, gap_s: float) -> FloatArray:
+        """Return the rotation so long after the last measurement."""
+        assert self.value is not None
+        return rotation_matrix(self._rate * _coasted(gap_s)) @ self.value
+
+
+class _Slow:
+    """A first-order low-pass that starts as a running mean."""
+
+    def __init__(self) -> None:
+        self.value: FloatArray | None = None
+        self._count = 0
+
+    def update(self, measured: FloatArray, dt_s: float, smoothing: Smoothing) -> FloatArray:
+        self._count += 1
+        if self.value is None or not smoothing.enabled:
+            self.value = measured
+        else:
+            share = max(_share(SHAPE_CUTOFF_HZ, dt_s), 1.0 / self._count)
+            self.value = self.value + share * (measured - self.value)
+        return self.value
+
+
+class _Place:
+    """Rotation and position; the position as viewing ray and log of depth over size."""
+
+    def __init__(self, lever_m: float) -> None:
+        self._rotation = RotationOneEuro(lever_m)
+        self._ray = OneEuro()
+        self._depth = OneEuro(calm=DEPTH_CALM)
+        self._log_scale = 0.0
+
+    def update(self, state: HandState | HeadState, log_scale: float, dt_s: float,
+               smoothing: Smoothing) -> tuple[FloatArray, FloatArray]:
+        """Return rotation and translation for the size (log) that is believed now."""
+        depth = float(state.translation_m[2])
+        self._ray.lever_m = self._depth.lever_m = depth
+        self._log_scale = log_scale
+        ray = self._ray.update(state.translation_m[:2] / depth, dt_s, smoothing)
+        # Depth over size is what the picture shows: a better size moves the body, not its image.
+        over_size = self._depth.update(
+            np.array((math.log(depth) - state.log_scale,)), dt_s, smoothing)
+        return (self._rotation.update(state.rotation, dt_s, smoothing),
+                self._point(ray, over_size))
+
+    def coast(self, gap_s: float) -> tuple[FloatArray, FloatArray]:
+        """Return them so long after the last measurement."""
+        return self._rotation.coast(gap_s), self._point(
+            self._ray.coast(gap_s), self._depth.coast(gap_s))
+
+    def _point(self, ray: FloatArray, over_size: FloatArray) -> FloatArray:
+        depth = math.exp(float(over_size[0]) + self._log_scale)
+        return np.array((ray[0] * depth, ray[1] * depth, depth))
+
+
+class HandFilter:
+    """Filters the states of one hand."""
+
+    def __init__(self) -> None:
+        self._place = _Place(HAND_LEVER_M)
+        self._angles = OneEuro(ANGLE_LEVER_M)
+        self._shape = _Slow()
+
+    def update(self, state: HandState, dt_s: float, smoothing: Smoothing) -> HandState:
+        """Return the filtered state; `dt_s` > 0."""
+        shape = self._shape.update(np.append(state.shape, state.log_scale), dt_s, smoothing)
+        place = self._place.update(state, float(shape[-1]), dt_s, smoothing)
+        angles = self._angles.update(state.angles_rad, dt_s, smoothing)
+        return HandState(*place, float(shape[-1]), angles, shape[:-1])
+
+    def coast(self, gap_s: float) -> HandState:
+        """Return the predicted state so long after the last measurement."""
+        shape, angles = self._shape.value, self._angles.value
+        assert shape is not None
+        assert angles is not None
+        # Fingers stay as they are: their speed is too noisy to be carried on.
+        return HandState(*self._place.coast(gap_s), float(shape[-1]), angles, shape[:-1])
+
+
+class HeadFilter:
+    """Filters the states of one head."""
+
+    def __init__(self) -> None:
+        self._place = _Place(HEAD_LEVER_M)
+        self._expression = OneEuro(EXPRESSION_LEVER_M)
+        self._shape = _Slow()
+
+    def update(self, state: HeadState, dt_s: float, smoothing: Smoothing) -> HeadState:
+        """Return the filtered state; `dt_s` > 0."""
+        shape = self._shape.update(np.append(state.identity, state.log_scale), dt_s, smoothing)
+        place = self._place.update(state, float(shape[-1]), dt_s, smoothing)
+        expression = self._expression.update(state.expression, dt_s, smoothing)
+        return HeadState(*place, float(shape[-1]), shape[:-1], expression)
+
+    def coast(self, gap_s: float) -> HeadState:
+        """Return the predicted state so long after the last measurement."""
+        shape, expression = self._shape.value, self._expression.value
+        assert shape is not None
+        assert expression is not None
+        return HeadState(*self._place.coast(gap_s), float(shape[-1]), shape[:-1], expression)
+
+
+def _share(cutoff_hz: float, dt_s: float) -> float:
+    """Return the weight of a new sample in a first-order low-pass."""
+    turn = 2.0 * math.pi * cutoff_hz * dt_s
+    return turn / (1.0 + turn)
+
+
+def _coasted(gap_s: float) -> float:
+    """Return the time [s] that a motion which dies out is worth."""
+    return COASTING_S * (1.0 - math.exp(-gap_s / COASTING_S))

@@ -1,0 +1,229 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One head or one hand over time: warm starts, settled shapes, filters, predictions."""
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ros2_dice.bodies import HandState, HeadState, OpenBodies
+from ros2_dice.fitting.hand import HandFit, fit_hand, rigid_start
+from ros2_dice.fitting.head import HeadFitter
+from ros2_dice.fitting.priors import SizePrior
+from ros2_dice.fitting.results import FittedHand, FittedHead
+from ros2_dice.fitting.smooth import HandFilter, HeadFilter, Smoothing
+from ros2_dice.types import Camera, FloatArray, Handedness, State
+
+if TYPE_CHECKING:
+    from ros2_dice.landmarks import FaceObservation, TrackedHand
+
+SETTLED_AFTER = 30
+"""Good frames after which identity and shape are kept."""
+NOMINAL_DT_S = 1.0 / 30.0
+"""For frames that carry the stamp of the one before."""
+WARM_ITERATIONS = 2
+GOOD_HAND_COST = 90.0
+SETTLED_SIZE_SIGMA = 0.004
+"""Of a settled hand's log size: it may creep, not jump."""
+SIDE_WEIGHT = 6.0
+"""How much the network's opinion on the side counts against the fits' costs."""
+SIDE_LEAD = 12.0
+"""Cost difference, summed over the frames, from which only one side is fitted."""
+SIDE_FRAMES = 3
+"""Frames in which both sides are fitted at least."""
+
+
+@dataclass(frozen=True)
+class Context:
+    """What all fits of one frame share."""
+
+    camera: Camera
+    stamp_ns: int
+    smoothing: Smoothing
+    timeout_s: float
+    mirrored: bool
+
+
+class _Clock:
+    """Time between measurements, for stamps that may stand still or go back."""
+
+    def __init__(self) -> None:
+        self.stamp_ns: int | None = None
+
+    def gap_s(self, stamp_ns: int) -> float:
+        """Return the seconds since the last measurement; infinite before the first."""
+        return math.inf if self.stamp_ns is None else (stamp_ns - self.stamp_ns) * 1e-9
+
+    def step(self, context: Context) -> float | None:
+        """Return the seconds to this measurement; None = the past does not count any more."""
+        gap = self.gap_s(context.stamp_ns)
+        self.stamp_ns = context.stamp_ns
+        if gap < 0 or gap > max(context.timeout_s, 2 * NOMINAL_DT_S):
+            return None
+        return gap or NOMINAL_DT_S
+
+
+class HeadTrack:
+    """
+    One person's head.
+
+    Args:
+        fitter: shared by all heads.
+    """
+
+    def __init__(self, fitter: HeadFitter) -> None:
+        self._fitter = fitter
+        self._clock = _Clock()
+        self._filter = HeadFilter()
+        self._state: HeadState | None = None
+        self._sum = np.zeros(fitter.head.identity_count + 1)
+        self._frames = 0.0
+        self._confidence = 0.0
+
+    @property
+    def log_scale(self) -> float | None:
+        """Log size as it is believed now; None before the first frame."""
+        return None if self._state is None else self._state.log_scale
+
+    def measure(self, observation: FaceObservation, context: Context, size_prior: SizePrior,
+                trust: FloatArray | None) -> FittedHead:
+        """Fit one frame's landmarks."""
+        dt_s = self._clock.step(context)
+        if dt_s is None:
+            self._filter = HeadFilter()
+        settled = self._frames >= SETTLED_AFTER
+        start = self._state if dt_s is not None else None
+        if settled and start is None:
+            start = self._known(self._fitter.rigid_start(observation, context.camera, size_prior))
+        fit = self._fitter.fit(
+            observation, context.camera, start=start, fixed_identity=settled,
+            size_prior=size_prior, trust=trust,
+            iterations=WARM_ITERATIONS if dt_s is not None else 6)
+        self._state = fit.state
+        self._confidence = float(observation.score)
+        if not settled:
+            self._sum += observation.score * np.append(fit.state.identity, fit.state.log_scale)
+            self._frames += observation.score
+            if self._frames >= SETTLED_AFTER:
+                self._state = self._known(fit.state)
+        smooth = self._filter.update(fit.state, dt_s or NOMINAL_DT_S, context.smoothing)
+        return FittedHead(self._fitter.head, smooth, State.MEASURED, self._confidence, fit,
+                          observation, settled)
+
+    def predict(self, context: Context) -> FittedHead | None:
+        """Return where the head should be now; None = lost for too long."""
+        gap_s = self._clock.gap_s(context.stamp_ns)
+        if not 0 <= gap_s <= context.timeout_s:
+            return None
+        return FittedHead(self._fitter.head, self._filter.coast(gap_s), State.PREDICTED,
+                          self._confidence, None, None, self._frames >= SETTLED_AFTER)
+
+    def _known(self, state: HeadState) -> HeadState:
+        """Return a state with the mean identity and size of the frames so far."""
+        mean = self._sum / self._frames
+        return replace(state, identity=mean[:-1], log_scale=float(mean[-1]))
+
+
+class _Side:
+    """One chirality of a hand whose side is not certain yet."""
+
+    def __init__(self, left: bool) -> None:
+        self.left = left
+        self.state: HandState | None = None
+        self.cost = 0.0
+
+
+class HandTrack:
+    """
+    One hand.
+
+    Args:
+        bodies: both hands; which one it is shows in the first frames.
+    """
+
+    def __init__(self, bodies: OpenBodies) -> None:
+        self._bodies = bodies
+        self._clock = _Clock()
+        self._filter = HandFilter()
+        self._sides = [_Side(False), _Side(True)]
+        self._side_frames = 0
+        self._sum = np.zeros(11)
+        self._frames = 0.0
+        self._last: FittedHand | None = None
+
+    def measure(self, hand: TrackedHand, context: Context, prior: SizePrior) -> FittedHand:
+        """Fit one frame's landmarks."""
+        dt_s = self._clock.step(context)
+        if dt_s is None:
+            self._filter = HandFilter()
+        side, fit = self._fit_sides(hand, context, prior, dt_s is not None)
+        if self._last is not None and self._last.body.left != side.left:
+            self._filter = HandFilter()
+            self._sum[:], self._frames = 0.0, 0.0
+        settled = self._frames >= SETTLED_AFTER
+        if not settled and fit.cost < GOOD_HAND_COST:
+            score = float(hand.observation.score)
+            self._sum += score * np.append(fit.state.shape, fit.state.log_scale)
+            self._frames += score
+            if self._frames >= SETTLED_AFTER:
+                mean = self._sum / self._frames
+                side.state = replace(fit.state, shape=mean[:-1], log_scale=float(mean[-1]))
+        smooth = self._filter.update(fit.state, dt_s or NOMINAL_DT_S, context.smoothing)
+        looks_left = side.left != context.mirrored
+        handedness = Handedness.LEFT if looks_left else Handedness.RIGHT
+        agreed = handedness == hand.handedness
+        confidence = hand.handedness_confidence
+        self._last = FittedHand(
+            hand.hand_id, handedness, confidence if agreed else 1.0 - confidence,
+            self._bodies.hand(side.left), smooth, State.MEASURED, float(hand.observation.score),
+            fit, hand.observation, prior, context.camera, settled)
+        return self._last
+
+    def predict(self, context: Context) -> FittedHand | None:
+        """Return where the hand should be now; None = lost for too long."""
+        gap_s = self._clock.gap_s(context.stamp_ns)
+        if self._last is None or not 0 <= gap_s <= context.timeout_s:
+            return None
+        return replace(self._last, state=self._filter.coast(gap_s), measured=State.PREDICTED,
+                       fit=None, observation=None)
+
+    def _fit_sides(self, hand: TrackedHand, context: Context, prior: SizePrior,
+                   warm: bool) -> tuple[_Side, HandFit]:
+        """Return the better side with its fit; the other one is dropped once it is certain."""
+        settled = self._frames >= SETTLED_AFTER
+        tight = prior
+        if settled:
+            tight = SizePrior(float(self._sum[-1] / self._frames), SETTLED_SIZE_SIGMA)
+        right = min(max(float(hand.observation.right_probability), 1e-3), 1.0 - 1e-3)
+        fits = []
+        for side in self._sides:
+            start = side.state if warm else None
+            if start is None and settled:
+                start = self._known_start(side, hand, context, tight)
+            fit = fit_hand(self._bodies.hand(side.left), hand.observation, context.camera, tight,
+                           start=start, iterations=WARM_ITERATIONS if warm and start else 12,
+                           fixed_shape=settled)
+            side.state = fit.state
+            side.cost += fit.cost - SIDE_WEIGHT * math.log(1.0 - right if side.left else right)
+            fits.append(fit)
+        best = min(range(len(self._sides)), key=lambda index: self._sides[index].cost)
+        side, fit = self._sides[best], fits[best]
+        self._side_frames += 1
+        if len(self._sides) == 2 and self._side_frames >= SIDE_FRAMES and abs(
+                self._sides[0].cost - self._sides[1].cost) > SIDE_LEAD:
+            self._sides = [side]
+        if settled:  # the hypothesis tests compare with the wide prior
+            cost = fit.cost + _size_cost(fit.state, prior) - _size_cost(fit.state, tight)
+            fit = replace(fit, cost=cost)
+        return side, fit
+
+    def _known_start(self, side: _Side, hand: TrackedHand, context: Context,
+                     tight: SizePrior) -> HandState:
+        start = rigid_start(self._bodies.hand(side.left), hand.observation, context.camera, tight)
+        return replace(start, shape=self._sum[:-1] / self._frames)
+
+
+def _size_cost(state: HandState, prior: SizePrior) -> float:
+    return ((state.log_scale - prior.log_scale) / prior.sigma) ** 2
