@@ -84,7 +84,8 @@ def find_asset(name: str, directory: str | Path = '') -> Path:
         _verify(asset, path, directory)
     except FileNotFoundError:
         raise AssetError(f'{path.name} ({name}) is missing', expected=f'it in {path.parent}',
-                         next_step=remedy(asset, directory)) from None
+                         next_step=remedy(asset, directory,
+                                          alone=not _others_missing(asset, directory))) from None
     except OSError as error:
         raise AssetError(f"{path.name} ({name}) can't be read: {error.strerror or error}",
                          expected='a readable file', next_step=f'check {path}') from error
@@ -97,15 +98,23 @@ def missing_assets(estimator: str, directory: str | Path = '') -> tuple[Asset, .
                  and check_asset(asset, directory) in (Condition.MISSING, Condition.CORRUPTED))
 
 
-def remedy(asset: Asset, directory: str | Path = '', *, force: bool = False) -> str:
-    """Return what to do about a file that is missing or wrong."""
+def remedy(asset: Asset, directory: str | Path = '', *, force: bool = False,
+           alone: bool = True) -> str:
+    """
+    Return what to do about a file that is missing or wrong.
+
+    Args:
+        force: the file is there, and shall be fetched all the same.
+        alone: False = fetch everything that is missing in one go.
+    """
     if asset.source.kind == 'baked':
         return 'it ships with the package: install that again'
     if asset.source.kind == 'user':
         return (f'licence: {asset.licence}; get it at {asset.source.url}; the estimator '
                 f'{asset.estimator} and the command that imports it are not part of this version')
     place = f' --directory {shlex.quote(str(directory))}' if str(directory) else ''
-    return f'ros2-dice assets pull {asset.name}{" --force" if force else ""}{place}'
+    name = f' {asset.name}' if alone else ''
+    return f'ros2-dice assets pull{name}{" --force" if force else ""}{place}'
 
 
 def file_digest(path: Path) -> str:
@@ -120,6 +129,11 @@ def stream_digest(chunks: Iterable[bytes]) -> str:
     for chunk in chunks:
         digest.update(chunk)
     return digest.hexdigest()
+
+
+def _others_missing(asset: Asset, directory: str | Path) -> bool:
+    return any(row.source.kind == 'wheel' and row.name != asset.name
+               and not asset_path(row, directory).exists() for row in load_manifest().values())
 
 
 def _verify(asset: Asset, path: Path, directory: str | Path) -> None:

@@ -38,9 +38,17 @@ def test_a_shipped_file_is_found_in_the_share_folder(house: House) -> None:
 
 
 def test_missing_names_the_folder_and_the_command(house: House) -> None:
+    put(house, 'palm')
+    put(house, 'ear')
     with pytest.raises(AssetError, match='missing') as caught:
         find_asset('eye')
     assert caught.value.next_step == 'ros2-dice assets pull eye'
+
+
+def test_one_command_fetches_all_when_several_are_missing(house: House) -> None:
+    with pytest.raises(AssetError, match='missing') as caught:
+        find_asset('eye')
+    assert caught.value.next_step == 'ros2-dice assets pull'
     assert str(house.data) in str(caught.value)
     assert not house.data.exists(), 'looking makes no folder'
 
@@ -49,7 +57,7 @@ def test_the_command_names_a_folder_given_by_parameter(house: House, tmp_path: P
     folder = tmp_path / 'my weights'
     with pytest.raises(AssetError) as caught:
         find_asset('eye', str(folder))
-    assert caught.value.next_step == f"ros2-dice assets pull eye --directory '{folder}'"
+    assert caught.value.next_step == f"ros2-dice assets pull --directory '{folder}'"
 
 
 @pytest.mark.parametrize('change', ['flip', 'cut', 'empty', 'longer'])
