@@ -10,31 +10,13 @@ reads too; `ros2 launch -s ros2_dice dice.launch.py` lists the arguments.
 from launch import LaunchContext, LaunchDescription
 from launch.actions import DeclareLaunchArgument, OpaqueFunction
 from launch.substitutions import LaunchConfiguration
-from launch_ros.actions import Node
 
 from ros2_dice.ros.arguments import ARGUMENTS
-from ros2_dice.ros.processes import Process, processes
+from ros2_dice.ros.launching import node_action
+from ros2_dice.ros.processes import processes
 
 
-def node_action(process: Process) -> Node:
-    """Return launch's description of a process."""
-    return Node(
-        package=process.package,
-        executable=process.executable,
-        name=process.name,
-        namespace=process.namespace,
-        remappings=list(process.remappings),
-        parameters=[str(layer) if not hasattr(layer, 'items') else dict(layer)
-                    for layer in process.parameters],
-        arguments=list(process.arguments),
-        ros_arguments=['--log-level', process.log_level] if process.log_level else [],
-        additional_env=dict(process.environment),
-        respawn=process.respawn,
-        respawn_delay=1.0,
-        output='screen')
-
-
-def start_processes(context: LaunchContext) -> list[Node]:
+def start_processes(context: LaunchContext) -> list:
     """Make the processes from the arguments, which have their values by now."""
     given = {name: LaunchConfiguration(name).perform(context) for name in ARGUMENTS}
     return [node_action(process) for process in processes(given)]

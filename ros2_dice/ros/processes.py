@@ -13,10 +13,12 @@ nothing.
 from __future__ import annotations
 
 import argparse
+import atexit
 import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -80,8 +82,10 @@ def processes(given: Mapping[str, str] | None = None) -> list[Process]:
         layers.append(share_folder() / 'config' / f'{argument["params_profile"]}.yaml')
     if 'params_file' in words:
         layers.append(existing_file('params_file', words['params_file']))
-    if values or sim_time:
-        layers.append({**values, **sim_time})
+    values.update(sim_time)
+    if values:
+        layers.append(override_file(values, argument['namespace'], argument['name'])
+                      if 'params_file' in words else values)
 
     remappings = [(row.topic, words[row.name]) for row in ARGUMENTS.values()
                   if row.topic and row.name in words]
@@ -96,6 +100,30 @@ def processes(given: Mapping[str, str] | None = None) -> list[Process]:
     if argument['rviz'] == 'true':
         found.append(rviz(found[0], sim_time))
     return found
+
+
+def override_file(values: Mapping[str, Value], namespace: str, name: str) -> Path:
+    """
+    Write values to a parameter file that beats any block of an earlier file.
+
+    rcl gives a node the blocks that match its name in the order in which their KEYS first came up,
+    so `-p` (which means the key /**) after a file that names the node in full would lose. A file
+    with every key that may match wins in each order. It is deleted when this program ends.
+
+    Args:
+        values: parameter names and values.
+        namespace: of the node.
+        name: of the node.
+    """
+    full = '/' + '/'.join(filter(None, (namespace.strip('/'), name)))
+    keys = dict.fromkeys(('/**', f'/**/{name}', full))
+    handle, path = tempfile.mkstemp(prefix='ros2_dice_', suffix='.yaml')
+    with open(handle, 'w', encoding='utf-8') as file:
+        for key in keys:
+            file.write(f'{key}:\n  ros__parameters:\n')
+            file.writelines(f'    {item}: {_word(value)}\n' for item, value in values.items())
+    atexit.register(Path(path).unlink, missing_ok=True)
+    return Path(path)
 
 
 def rviz(node: Process, sim_time: Mapping[str, Value]) -> Process:
