@@ -49,7 +49,7 @@ def table(context: typer.Context, directory: Directory = '', as_json: AsJson = F
     from rich.table import Column, Table
 
     view = Table(Column('name', no_wrap=True), 'for', 'state', Column('MB', justify='right'),
-                 'licence', 'from', box=SIMPLE)
+                 Column('licence', overflow='fold'), 'from', box=SIMPLE)
     for row in rows:
         size = f'{row["size_bytes"] / 1e6:.1f}' if row['size_bytes'] else ''
         view.add_row(row['name'], row['estimator'],
@@ -100,8 +100,10 @@ def pull_with_bar(names: Iterable[str] = (), *, source: Path | None = None, forc
 
     from ros2_dice.assets import pull
 
+    console = Console(stderr=True)
     with Progress(TextColumn('{task.description}'), BarColumn(), DownloadColumn(),
-                  TimeRemainingColumn(), console=Console(stderr=True), transient=True) as bar:
+                  TimeRemainingColumn(), console=console, transient=True,
+                  disable=not console.is_terminal) as bar:
         task = bar.add_task('', total=None)
 
         def show(text: str, done_bytes: int, total_bytes: int) -> None:

@@ -219,14 +219,15 @@ def _progress(total: int, quiet: bool) -> Iterator[Callable[[Result], None]]:
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
 
-    with Progress(BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
-                  console=Console(stderr=True), transient=True) as bar:
+    console = Console(stderr=True)
+    with Progress(BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), console=console,
+                  transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task('', total=total)
 
         def advance(result: Result) -> None:
             bar.advance(task)
             if not result.error:
-                bar.console.print(result.line(), highlight=False, markup=False, soft_wrap=True)
+                console.print(result.line(), highlight=False, markup=False, soft_wrap=True)
 
         yield advance
 

@@ -1,0 +1,156 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What this machine has: packages, CPU, ROS, engines, estimators. Nothing here raises."""
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+import os
+import platform
+import re
+import shutil
+from pathlib import Path
+from typing import Any
+
+PACKAGES = (
+    # distribution, what it is for, how to get it
+    ('numpy', 'all', ''),
+    ('scipy', 'fitting', ''),
+    ('opencv-python-headless', 'pictures', ''),
+    ('openvino', 'networks on the CPU', ''),
+    ('av', 'clips', ''),
+    ('trimesh', 'mesh files', ''),
+    ('rosbags', 'bags', "pip install '.[ros]'"),
+    ('rerun-sdk', 'demo --view', "pip install '.[view]'"),
+)
+_STAND_INS = {'opencv-python-headless': ('cv2', ('opencv-python', 'opencv-contrib-python-headless',
+                                                 'opencv-contrib-python'))}
+"""Distribution to its module, and others that bring the same; a distribution's package may be
+without metadata of pip's."""
+
+_INSTRUCTIONS = {
+    'x86_64': ('avx2', 'avx512f', 'avx512_vnni', 'avx512_bf16', 'amx_int8', 'amx_bf16'),
+    'aarch64': ('asimd', 'asimddp', 'bf16', 'i8mm', 'sve'),
+}
+_LATER = ('tensorrt', 'tensorrt_rtx', 'cuda_graph', 'onnx', 'torch')
+
+
+def inventory(directory: str = '') -> dict[str, Any]:
+    """
+    Return what is here, ready for JSON.
+
+    Args:
+        directory: parameter `model.directory`.
+    """
+    from ros2_dice import __version__
+    from ros2_dice.assets import data_folder
+    from ros2_dice.share import share_folder
+
+    openvino = _openvino()
+    return {
+        'version': __version__,
+        'share_folder': str(share_folder()),
+        'data_folder': str(data_folder(directory)),
+        'machine': _machine(),
+        'packages': [{'name': name, 'version': _version(name), 'for': use,
+                      'get': get or f'pip install {name}'} for name, use, get in PACKAGES],
+        'ros': _ros(),
+        'engines': {'openvino': openvino, **{
+            name: {'ready': False, 'note': 'not part of this version'} for name in _LATER}},
+        'estimators': _estimators(directory, bool(openvino['ready'])),
+    }
+
+
+def cpu_flags(text: str) -> set[str]:
+    """Return the instruction set flags that /proc/cpuinfo lists for the first core."""
+    found = re.search(r'^(?:flags|Features)\s*:\s*(.*)$', text, re.MULTILINE)
+    return set(found[1].split()) if found else set()
+
+
+def _machine() -> dict[str, Any]:
+    from ros2_dice.runtime.threads import usable_threads
+
+    cpuinfo = _read('/proc/cpuinfo')
+    model = re.search(r'^(?:model name|Model)\s*:\s*(.*)$', cpuinfo, re.MULTILINE)
+    flags = cpu_flags(cpuinfo)
+    driver = re.search(r'(\d+\.\d+(?:\.\d+)?)', _read('/proc/driver/nvidia/version'))
+    try:
+        shared_mb: int | None = shutil.disk_usage('/dev/shm').free // 1_000_000
+    except OSError:
+        shared_mb = None
+    return {
+        'python': platform.python_version(),
+        'system': f'{platform.system()} {platform.machine()}',
+        'cpu': model[1] if model else platform.processor() or 'unknown CPU',
+        'threads': usable_threads(),
+        'instructions': {name: name in flags
+                         for name in _INSTRUCTIONS.get(platform.machine(), ())},
+        'shared_memory_mb': shared_mb,
+        'nvidia_driver': driver[1] if driver else '',
+    }
+
+
+def _ros() -> dict[str, Any]:
+    return {
+        'rclpy': _can_find('rclpy'),
+        'messages': _can_find('ros2_dice.msg'),
+        'distribution': os.environ.get('ROS_DISTRO', ''),
+        'middleware': os.environ.get('RMW_IMPLEMENTATION', '') or 'the default',
+        'get': "without a ROS installation: pip install '.[ros]' -c constraints.txt; on a robot: "
+               'source its setup.bash and build with colcon (README)',
+    }
+
+
+def _openvino() -> dict[str, Any]:
+    try:
+        import openvino
+
+        devices = openvino.Core().available_devices
+    except Exception as error:  # a broken binary raises anything: say so and go on
+        return {'ready': False, 'note': f'{type(error).__name__}: {error}'.splitlines()[0]}
+    return {'ready': 'CPU' in devices, 'note': f'{openvino.__version__.partition("-")[0]} on the '
+                                               'CPU, fp32'}
+
+
+def _estimators(directory: str, engine: bool) -> dict[str, Any]:
+    from ros2_dice.assets import check_asset, missing_assets
+    from ros2_dice.assets.store import Condition, remedy
+
+    rows = {}
+    for name in ('open', 'dice'):
+        gaps = [{'name': asset.name, 'state': state.value,
+                 'next_step': remedy(asset, directory, force=state is Condition.CORRUPTED)}
+                for asset in missing_assets(name, directory)
+                for state in (check_asset(asset, directory),)]
+        rows[name] = {'ready': engine and not gaps, 'missing': gaps, 'note': ''}
+    if rows['open']['missing']:
+        rows['open']['note'] = 'ros2-dice assets pull'
+    elif not engine:
+        rows['open']['note'] = 'needs openvino'
+    rows['dice'] = {'ready': False, 'missing': [], 'note': 'not part of this version'}
+    return rows
+
+
+def _version(distribution: str) -> str:
+    module, others = _STAND_INS.get(distribution, ('', ()))
+    for name in (distribution, *others):
+        try:
+            return importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    if module and _can_find(module):
+        return str(getattr(importlib.import_module(module), '__version__', 'there'))
+    return ''
+
+
+def _can_find(module: str) -> bool:
+    try:
+        return importlib.util.find_spec(module) is not None
+    except (ImportError, ValueError):
+        return False
+
+
+def _read(path: str) -> str:
+    try:
+        return Path(path).read_text(errors='replace')
+    except OSError:
+        return ''

@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The command line as a whole: help, lazy verbs, errors, tables."""
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from ros2_dice import __version__
+from ros2_dice.cli import main as main_module
+from ros2_dice.cli.main import VERBS, load_verb, main
+from ros2_dice.errors import AssetError, ConfigError
+from ros2_dice.parameters import PARAMETERS
+
+
+def run(*arguments: str) -> int:
+    with pytest.raises(SystemExit) as caught:
+        main(arguments)
+    return int(caught.value.code or 0)
+
+
+def test_help_names_every_verb_and_imports_none(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run('--help') == 0
+    said = capsys.readouterr().out
+    for verb in VERBS:
+        assert verb in said
+    assert 'Examples' in said
+
+
+def test_help_imports_nothing_heavy() -> None:
+    code = ('import sys\nfrom ros2_dice.cli.main import main\ntry:\n    main(["--help"])\n'
+            'except SystemExit: pass\n'
+            'print([m for m in ("numpy", "cv2", "openvino", "scipy", "rclpy", "av", "trimesh")'
+            ' if m in sys.modules], file=sys.stderr)')
+    done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, check=True)
+    assert done.stderr.strip() == '[]'
+
+
+@pytest.mark.parametrize('verb', VERBS)
+def test_every_verb_has_help(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(verb, '--help') == 0
+    assert f'ros2-dice {verb}' in capsys.readouterr().out
+
+
+def test_unknown_verbs_and_options_are_usage_errors(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run('guess') == 2
+    assert 'guess' in capsys.readouterr().err
+    assert run('version', '--loud') == 2
+
+
+def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run('version') == 0
+    assert capsys.readouterr().out.strip() == __version__
+
+
+def test_a_missing_package_breaks_its_verb_only(
+        monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.delenv(main_module.DEBUG_VARIABLE, raising=False)
+    monkeypatch.setitem(sys.modules, 'ros2_dice.cli.demo', None)
+    with pytest.raises(ConfigError, match='ros2-dice demo'):
+        load_verb('demo')
+    assert run('demo') == 1
+    assert 'doctor lists what is missing' in capsys.readouterr().err
+    assert run('version') == 0
+
+
+def test_an_error_is_one_line_unless_debugging(
+        monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setenv(main_module.DEBUG_VARIABLE, '0')
+    assert run('assets', 'pull', 'nose') == 1
+    said = capsys.readouterr().err
+    assert said.startswith("ros2-dice: asset name is 'nose'; expected one of ")
+    assert said.count('\n') == 1
+    with pytest.raises(AssetError):
+        main(['--debug', 'assets', 'pull', 'nose'])
+
+
+def test_parameters_as_table_json_and_yaml(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run('parameters') == 0
+    assert 'smoothing.min_cutoff' in capsys.readouterr().out
+    assert run('parameters', 'tracking', '--json') == 0
+    rows = json.loads(capsys.readouterr().out)
+    assert [row['name'] for row in rows] == [n for n in PARAMETERS if n.startswith('tracking')]
+    assert run('parameters', '--yaml') == 0
+    values = yaml.safe_load(capsys.readouterr().out)['/**']['ros__parameters']
+    assert values['model']['id'] == 'open'
+
+
+def test_assets_table_and_json(
+        tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+        capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setenv('ROS2_DICE_DATA', str(tmp_path))
+    assert run('assets') == 0
+    said = capsys.readouterr().out
+    assert 'face_landmark' in said
+    assert 'Next: ros2-dice assets pull' in said
+    (tmp_path / 'face_landmark.tflite').write_bytes(b'wrong')
+    assert run('assets', '--json') == 0
+    rows = {row['name']: row for row in json.loads(capsys.readouterr().out)['assets']}
+    assert rows['face_landmark']['state'] == 'corrupted'
+    assert rows['face_landmark']['next_step'].endswith('pull face_landmark --force')
+    assert rows['open_bodies']['state'] == 'present'
+    assert rows['mano']['state'] == 'missing'
+
+
+def test_pull_from_a_folder_without_the_files(
+        tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+        capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setenv('ROS2_DICE_DATA', str(tmp_path / 'data'))
+    (tmp_path / 'stick').mkdir()
+    assert run('assets', 'pull', '--from', str(tmp_path / 'stick')) == 1
+    assert 'mediapipe-0.10.21-*.whl' in capsys.readouterr().err

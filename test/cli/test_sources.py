@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Picture arguments and the names of results."""
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from ros2_dice.cli.sources import expand, result_names
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> Path:
+    for name in ('b.jpg', 'a.PNG', 'notes.txt', 'sub/c.jpg'):
+        path = tmp_path / 'in' / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    return tmp_path / 'in'
+
+
+def test_a_folder_means_its_pictures_in_order(pictures: Path) -> None:
+    files, problems = expand([str(pictures)])
+    assert [path.name for path in files] == ['a.PNG', 'b.jpg']
+    assert not problems
+
+
+def test_a_pattern_that_the_shell_left_alone(pictures: Path) -> None:
+    files, _ = expand([f'{pictures}/*.jpg', f'{pictures}/**/*.jpg'])
+    assert [path.name for path in files] == ['b.jpg', 'c.jpg'], 'each once'
+
+
+def test_a_file_is_taken_whatever_its_name_and_a_missing_one_too(pictures: Path) -> None:
+    files, problems = expand([str(pictures / 'notes.txt'), str(pictures / 'none.jpg')])
+    assert [path.name for path in files] == ['notes.txt', 'none.jpg']
+    assert not problems
+
+
+def test_brackets_in_a_real_name_are_no_pattern(tmp_path: Path) -> None:
+    (tmp_path / 'x[1].jpg').touch()
+    assert expand([str(tmp_path / 'x[1].jpg')])[0] == [tmp_path / 'x[1].jpg']
+
+
+def test_what_means_nothing_is_a_problem(pictures: Path) -> None:
+    (pictures / 'empty').mkdir()
+    files, problems = expand([f'{pictures}/*.webp', str(pictures / 'empty')])
+    assert not files
+    assert ['matches no file' in problems[0].what, 'holds no picture' in problems[1].what] \
+        == [True, True]
+
+
+def test_equal_stems_get_numbers(tmp_path: Path) -> None:
+    files = [Path(name) for name in ('p/x.jpg', 'p/x.png', 'q/x.jpg', 'p/x_2.jpg', 'y.v1.jpg')]
+    assert result_names(files, tmp_path) == ['x', 'x_2', 'x_3', 'x_2_2', 'y.v1']
+
+
+def test_no_source_is_overwritten(tmp_path: Path) -> None:
+    files = [tmp_path / 'x.png', tmp_path / 'x_2.png']
+    assert result_names(files, tmp_path) == ['x_3', 'x_2_2']
+    os.symlink(tmp_path, tmp_path / 'link')
+    assert result_names([tmp_path / 'x.png'], tmp_path / 'link') == ['x_2']
