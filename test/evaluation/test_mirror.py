@@ -33,7 +33,7 @@ class PaintedHands:
         if column > 0:
             vertices[2, 0] -= 0.2
         return (HandFaceEstimate(person_id='a', hand_id='b', handedness=self.side,
-                                 hand=BodyEstimate('t', np.float32(vertices), 1.0)),)
+                                 hand=BodyEstimate('t', vertices.astype(np.float32), 1.0)),)
 
 
 def picture():
