@@ -2,8 +2,11 @@
 """Finds faces that nobody follows yet."""
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
+from ros2_dice.landmarks.belief import find_threshold
 from ros2_dice.landmarks.crop import Region, whole_picture
 from ros2_dice.landmarks.detect import Detector
 from ros2_dice.landmarks.face import FaceObservation
@@ -19,8 +22,23 @@ _NEAR_THRESHOLD = 0.5
 _FAR_THRESHOLD = 0.3
 _PASSES = 3
 """Looks at a new face: each moves the square to where the last one saw the face."""
-_SAME_FACE = 0.25
+_SAME_FACE = 0.35
 """Distance of centres as a fraction of the square, below which two faces are one."""
+_STUBBORN = 0.5
+"""Detections from this score are worth other starts where the landmark network sees no face."""
+_PROMISING = 0.8
+# Size (factor), turn [rad] and sideways shift (fraction of the size) of such starts. Profiles and
+# faces behind hands pull the detector's square off the face; a turned and shifted one settles.
+_STARTS = tuple(itertools.product((0.75, 0.6, 1.25, 1.0), (-0.5, 0.5, -0.25, 0.25),
+                                  (-0.12, 0.12, 0.0)))
+
+
+class FoundFace(NamedTuple):
+    """A new face and how sure it is."""
+
+    face: FaceObservation
+    quality: float
+    """Mean score of the picture and its mirror image: chance finds seldom pass both."""
 
 
 def same_face(a: Region, b: Region) -> bool:
@@ -29,25 +47,38 @@ def same_face(a: Region, b: Region) -> bool:
 
 
 class FaceFinder:
-    """Detectors, then the landmark network as the judge."""
+    """Detectors propose, the landmark network is the judge."""
 
     def __init__(self, networks: Networks) -> None:
         self._networks = networks
 
     def quick(self, frame: Frame, turn_rad: float, attempt: int, known: Sequence[Region],
-              threshold: float) -> list[FaceObservation]:
-        """Return new faces from one detector, another one at each attempt."""
-        far = attempt % 2 == 1
-        return self._search(frame, [self._look(far, whole_picture(frame, turn_rad))], known,
-                            threshold)
+              threshold: float) -> list[FoundFace]:
+        """Return new faces from one detector on the whole picture, the other one each time."""
+        look = self._look(attempt % 2 == 1, whole_picture(frame, turn_rad))
+        return _largest_first(self._search(frame, [look], known, threshold, stubborn=False))
 
-    def thorough(self, frame: Frame, turn_rad: float, known: Sequence[Region], threshold: float,
-                 ) -> list[FaceObservation]:
-        """Return new faces from all detectors; takes several times as long."""
+    def thorough(self, frame: Frame, turn_rad: float, threshold: float, most: int,
+                 ) -> list[FoundFace]:
+        """
+        Return faces from all detectors, largest first; takes up to some tenths of a second.
+
+        Args:
+            most: with so many found on the whole picture, small ones are not looked for.
+        """
         whole = whole_picture(frame, turn_rad)
         looks = [self._look(False, whole), self._look(True, whole)]
-        looks += [self._look(True, tile) for tile in tiles(frame, turn_rad)]
-        return self._search(frame, looks, known, threshold)
+        found = self._search(frame, looks, [], threshold, stubborn=False)
+        for parts in (2, 3):
+            if len(found) < most:
+                looks = [self._look(far, tile) for tile in tiles(frame, turn_rad, parts)
+                         for far in (True, False)]
+                known = [one.face.roi for one in found]
+                found += self._search(frame, looks, known, threshold, stubborn=False)
+        if not found:
+            looks = [self._look(False, whole), self._look(True, whole)]
+            found = self._search(frame, looks, [], threshold, stubborn=True)
+        return _largest_first(found)
 
     def _look(self, far: bool, region: Region) -> tuple[Detector, float, Region]:
         if far:
@@ -55,38 +86,67 @@ class FaceFinder:
         return self._networks.face_near, _NEAR_THRESHOLD, region
 
     def _search(self, frame: Frame, looks: Sequence[tuple[Detector, float, Region]],
-                known: Sequence[Region], threshold: float) -> list[FaceObservation]:
-        found: list[FaceObservation] = []
+                known: Sequence[Region], threshold: float, *, stubborn: bool) -> list[FoundFace]:
+        needed = find_threshold(threshold)
+        found: list[FoundFace] = []
         seen = list(known)
         for detector, detector_threshold, region in looks:
             for detection in detector.detect(frame, region, detector_threshold):
                 square = face_from_detection(detection)
                 if not square.is_sane() or any(same_face(square, other) for other in seen):
                     continue
-                face = self.settle(frame, square)
-                if face.score >= threshold and not any(
-                        same_face(face.roi, other) for other in seen):
-                    found.append(face)
-                    seen.append(face.roi)
-        return sorted(found, key=lambda face: -face.roi.size_px)
+                if stubborn and detection.score < _STUBBORN:
+                    continue
+                one = (self._insist(frame, square, needed) if stubborn
+                       else self._judge(frame, square))
+                if one is not None and one.quality >= needed and not any(
+                        same_face(one.face.roi, other) for other in seen):
+                    found.append(one)
+                    seen.append(one.face.roi)
+        return found
 
-    def settle(self, frame: Frame, square: Region) -> FaceObservation:
+    def _judge(self, frame: Frame, square: Region) -> FoundFace | None:
         """Return the face in a square after moving the square to it."""
-        face = self._networks.face.observe(frame, square)
+        network = self._networks.face
+        face = network.observe(frame, square)
         for _ in range(_PASSES - 1):
             better = face_from_landmarks(face.points_px)
             if not better.is_sane():
-                break
-            face = self._networks.face.observe(frame, better)
-        return face
+                return None
+            face = network.observe(frame, better)
+        if face.score < 0.5:
+            return None
+        mirrored = network.observe(frame, face.roi._replace(mirrored=True))
+        return FoundFace(face, 0.5 * (face.score + mirrored.score))
+
+    def _insist(self, frame: Frame, square: Region, needed: float) -> FoundFace | None:
+        """Return the first good face from a ladder of starts around a square."""
+        for scale, turn_rad, shift in _STARTS:
+            start = Region(square.cx_px + shift * square.size_px, square.cy_px,
+                           square.size_px * scale, square.angle_rad + turn_rad)
+            one = self._judge(frame, start)
+            # Many starts are many chances to be wrong: ask for more than of a single one.
+            if one is not None and one.quality >= 0.5 * (1.0 + needed):
+                return one
+        return None
 
 
-def tiles(frame: Frame, turn_rad: float) -> Iterator[Region]:
-    """Yield overlapping squares in which small faces are large enough for the detector."""
-    width, height = frame.width_px, frame.height_px
-    side = 0.6 * max(width, height)
-    columns = [0.5 * width] if width <= side else [0.5 * side, 0.5 * width, width - 0.5 * side]
-    rows = [0.5 * height] if height <= side else [0.5 * side, height - 0.5 * side]
-    for y in rows:
-        for x in columns:
+def _largest_first(found: list[FoundFace]) -> list[FoundFace]:
+    return sorted(found, key=lambda one: -one.face.roi.size_px)
+
+
+def tiles(frame: Frame, turn_rad: float, parts: int) -> Iterator[Region]:
+    """Yield overlapping squares, `parts` along the longer side, that show small faces larger."""
+    width, height = float(frame.width_px), float(frame.height_px)
+    side = 1.4 * max(width, height) / parts
+
+    def centers(length: float) -> list[float]:
+        if length <= side:
+            return [0.5 * length]
+        count = max(2, round(length / side * 1.4))
+        step = (length - side) / (count - 1)
+        return [0.5 * side + step * i for i in range(count)]
+
+    for y in centers(height):
+        for x in centers(width):
             yield Region(x, y, side, turn_rad)

@@ -2,9 +2,14 @@
 """Finds hands that nobody follows yet, also those that already lie on a face."""
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import cv2
+import numpy as np
+
+from ros2_dice.landmarks.belief import find_threshold
 from ros2_dice.landmarks.crop import Region, whole_picture
 from ros2_dice.landmarks.face import FaceObservation
 from ros2_dice.landmarks.hand import HandObservation
@@ -17,10 +22,18 @@ from ros2_dice.landmarks.regions import (
 from ros2_dice.types import Frame
 
 _WHOLE_THRESHOLD = 0.4
-_WINDOW_THRESHOLD = 0.25
-_HOPELESS = 0.1
+_WHOLE_THRESHOLD_THOROUGH = 0.2
+_WINDOW_THRESHOLD = 0.15
+_HOPELESS = 0.04
 """Score of a first look below which a second one is not worth its time."""
+_PASSES = 3
 _SAME_HAND = 0.2
+_MOST_INSIDE = 0.9
+_SMALLEST = 0.45
+"""A hand near a face is not smaller than so (ratio of the squares; adults: 0.6 to 1)."""
+_NEAR = 1.2
+_DISAGREE = 0.1
+"""Mean distance of landmarks from those of the mirror image, as a fraction of the square."""
 
 
 class Window(NamedTuple):
@@ -33,10 +46,23 @@ class Window(NamedTuple):
     mirrored: bool = False
 
 
+# The palm detector answers differently to the same hand shown smaller, turned or mirrored.
+# Ordered by what they found on test pictures that the ones before had missed.
 WINDOWS = (
-    Window(0.0, 0.25, 2.0), Window(0.0, 0.75, 2.0), Window(0.0, 0.25, 2.0, mirrored=True),
-    Window(0.0, 0.4, 1.4), Window(-0.5, 0.4, 1.6), Window(0.5, 0.4, 1.6),
+    Window(0.0, 0.3, 3.2), Window(0.0, 0.75, 2.0), Window(0.0, 0.25, 2.0),
+    Window(0.0, 0.25, 2.0, mirrored=True), Window(-0.5, 0.4, 1.6), Window(0.5, 0.4, 1.6),
+    Window(0.0, 0.3, 2.0, -0.6), Window(0.0, 0.3, 2.0, 0.6), Window(0.0, -0.5, 2.0),
+    Window(0.0, 0.3, 2.0, 0.5 * math.pi), Window(0.0, 0.3, 2.0, -0.5 * math.pi),
+    Window(0.0, 0.4, 1.4), Window(0.0, 0.3, 2.0, math.pi),
 )
+
+
+class FoundHand(NamedTuple):
+    """A new hand and how sure it is."""
+
+    hand: HandObservation
+    quality: float
+    """Mean score of the picture and its mirror image: chance finds seldom pass both."""
 
 
 def same_hand(a: Region, b: Region) -> bool:
@@ -45,48 +71,103 @@ def same_hand(a: Region, b: Region) -> bool:
 
 
 class HandFinder:
-    """The palm detector on the picture and on windows, then the landmark network as the judge."""
+    """The palm detector proposes, the landmark network is the judge."""
 
     def __init__(self, networks: Networks) -> None:
         self._networks = networks
 
     def in_picture(self, frame: Frame, turn_rad: float, known: Sequence[Region],
-                   threshold: float) -> list[HandObservation]:
+                   faces: Sequence[FaceObservation], threshold: float) -> list[FoundHand]:
         """Return new hands anywhere in the picture."""
-        return self._search(frame, whole_picture(frame, turn_rad), _WHOLE_THRESHOLD, known,
-                            threshold)
+        squares = self._palms(frame, whole_picture(frame, turn_rad), _WHOLE_THRESHOLD)
+        # A palm in the plain picture is good evidence of its own: half as strict.
+        return self._judge_all(frame, squares, known, faces, find_threshold(threshold, 0.5))
 
-    def at_face(self, frame: Frame, face: FaceObservation, attempt: int, known: Sequence[Region],
-                threshold: float) -> list[HandObservation]:
-        """Return new hands near a face, from another window at each attempt."""
-        window = WINDOWS[attempt % len(WINDOWS)]
-        size = face.roi.size_px / 1.5
-        step = face.roi.turn_by((window.right * size, window.down * size))
-        region = Region(face.roi.cx_px + step[0], face.roi.cy_px + step[1], window.size * size,
-                        face.roi.angle_rad + window.turn_rad, window.mirrored)
-        return self._search(frame, region, _WINDOW_THRESHOLD, known, threshold)
-
-    def _search(self, frame: Frame, region: Region, palm_threshold: float,
-                known: Sequence[Region], threshold: float) -> list[HandObservation]:
-        found: list[HandObservation] = []
-        seen = list(known)
-        for palm in self._networks.palm.detect(frame, region, palm_threshold):
-            square = hand_from_detection(palm)
-            if not square.is_sane() or any(same_hand(square, other) for other in seen):
-                continue
-            hand = self.settle(frame, square)
-            if hand.score >= threshold and not any(
-                    same_hand(hand.roi, other) for other in seen):
-                found.append(hand)
-                seen.append(hand.roi)
+    def in_turned_picture(self, frame: Frame, turn_rad: float, known: Sequence[Region],
+                          faces: Sequence[FaceObservation], threshold: float) -> list[FoundHand]:
+        """Return new hands from the mirrored and the turned picture; for a cold start."""
+        whole = whole_picture(frame, turn_rad)
+        found: list[FoundHand] = []
+        for look in (whole, whole._replace(mirrored=True),
+                     whole._replace(angle_rad=turn_rad + 0.5 * math.pi),
+                     whole._replace(angle_rad=turn_rad - 0.5 * math.pi)):
+            squares = self._palms(frame, look, _WHOLE_THRESHOLD_THOROUGH)
+            seen = [*known, *(one.hand.roi for one in found)]
+            found += self._judge_all(frame, squares, seen, faces, find_threshold(threshold))
         return found
 
-    def settle(self, frame: Frame, square: Region) -> HandObservation:
+    def at_face(self, frame: Frame, face: FaceObservation, attempt: int, known: Sequence[Region],
+                threshold: float) -> list[FoundHand]:
+        """Return new hands near a face, from another window at each attempt."""
+        window = WINDOWS[attempt % len(WINDOWS)]
+        width = face.roi.size_px / 1.5
+        step = face.roi.turn_by((window.right * width, window.down * width))
+        region = Region(face.roi.cx_px + step[0], face.roi.cy_px + step[1], window.size * width,
+                        face.roi.angle_rad + window.turn_rad, window.mirrored)
+        squares = self._palms(frame, region, _WINDOW_THRESHOLD)
+        return self._judge_all(frame, squares, known, [face], find_threshold(threshold, 0.2))
+
+    def at_bodies(self, frame: Frame, turn_rad: float, most: int, known: Sequence[Region],
+                  faces: Sequence[FaceObservation], threshold: float) -> list[FoundHand]:
+        """Return new hands where the wrists of bodies say that they are."""
+        squares = self._networks.body.hand_squares(frame, whole_picture(frame, turn_rad), most)
+        return self._judge_all(frame, squares, known, faces, find_threshold(threshold, 0.2))
+
+    def _palms(self, frame: Frame, region: Region, threshold: float) -> list[Region]:
+        palms = self._networks.palm.detect(frame, region, threshold)
+        return [hand_from_detection(palm) for palm in palms]
+
+    def _judge_all(self, frame: Frame, squares: Sequence[Region], known: Sequence[Region],
+                   faces: Sequence[FaceObservation], needed: float) -> list[FoundHand]:
+        found: list[FoundHand] = []
+        seen = list(known)
+        for square in squares:
+            if not square.is_sane() or any(same_hand(square, other) for other in seen):
+                continue
+            one = self._judge(frame, square)
+            if one is not None and one.quality >= needed and is_plausible(one.hand, faces) \
+                    and not any(same_hand(one.hand.roi, other) for other in seen):
+                found.append(one)
+                seen.append(one.hand.roi)
+        return found
+
+    def _judge(self, frame: Frame, square: Region) -> FoundHand | None:
         """Return the hand in a square after moving the square to it, seen as a right hand."""
-        hand = self._networks.hand.observe(frame, square)
-        if hand.score < _HOPELESS:
-            return hand
-        better = hand_from_landmarks(hand.points_px, hand.right_probability < 0.5)
-        if not better.is_sane():
-            return hand
-        return self._networks.hand.observe(frame, better)
+        network = self._networks.hand
+        hand = network.observe(frame, square)
+        for _ in range(_PASSES - 1):
+            if hand.score < _HOPELESS:
+                return None
+            better = hand_from_landmarks(hand.points_px, hand.right_probability < 0.5)
+            if not better.is_sane():
+                return None
+            hand = network.observe(frame, better)
+        if hand.score < 0.5:
+            return None
+        other = network.observe(frame, hand.roi._replace(mirrored=not hand.roi.mirrored))
+        apart_px = np.linalg.norm(other.points_px - hand.points_px, axis=1).mean()
+        if apart_px > _DISAGREE * hand.roi.size_px:
+            return None
+        return FoundHand(hand, 0.5 * (hand.score + other.score))
+
+
+def is_plausible(hand: HandObservation, faces: Sequence[FaceObservation]) -> bool:
+    """
+    Whether a hand near a face can be one.
+
+    Noses, ears and mouths pass for hands now and then. But a hand is about as long as a face: it
+    is not small beside it, and its wrist or fingers reach beyond the face's outline.
+    """
+    for face in faces:
+        width = face.roi.size_px / 1.5
+        distance = math.hypot(hand.roi.cx_px - face.roi.cx_px, hand.roi.cy_px - face.roi.cy_px)
+        if distance > _NEAR * width:
+            continue
+        if hand.roi.size_px < _SMALLEST * face.roi.size_px:
+            return False
+        outline = cv2.convexHull(face.points_px)
+        inside = sum(cv2.pointPolygonTest(outline, (float(x), float(y)), False) >= 0
+                     for x, y in hand.points_px)
+        if inside >= _MOST_INSIDE * len(hand.points_px):
+            return False
+    return True

@@ -4,8 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ros2_dice.landmarks import face, hand
-from ros2_dice.landmarks.detect import FACE_FULL_RANGE, FACE_SHORT_RANGE, PALM, Detector
+from ros2_dice.landmarks import body, face, hand
+from ros2_dice.landmarks.body import BodyFinder
+from ros2_dice.landmarks.detect import (
+    BODY,
+    FACE_FULL_RANGE,
+    FACE_SHORT_RANGE,
+    PALM,
+    Detector,
+)
 from ros2_dice.landmarks.face import FaceNetwork
 from ros2_dice.landmarks.hand import HandNetwork
 from ros2_dice.parameters import Settings
@@ -22,6 +29,7 @@ class Networks:
     face_near: Detector
     face_far: Detector
     palm: Detector
+    body: BodyFinder
     face: FaceNetwork
     hand: HandNetwork
     engine_name: str
@@ -29,7 +37,8 @@ class Networks:
 
     def close(self) -> None:
         """Release them all."""
-        for network in (self.face_near, self.face_far, self.palm, self.face, self.hand):
+        for network in (self.face_near, self.face_far, self.palm, self.body, self.face,
+                        self.hand):
             network.close()
 
 
@@ -57,5 +66,7 @@ def load_networks(settings: Settings, asset_directory: str = '') -> Networks:
     return Networks(
         Detector(FACE_SHORT_RANGE, load(FACE_SHORT_RANGE.asset)),
         Detector(FACE_FULL_RANGE, load(FACE_FULL_RANGE.asset)),
-        Detector(PALM, load(PALM.asset)), FaceNetwork(load(face.ASSET)),
-        HandNetwork(hand_engine), hand_engine.name, hand_engine.precision)
+        Detector(PALM, load(PALM.asset)),
+        BodyFinder(Detector(BODY, load(BODY.asset)), load(body.ASSET)),
+        FaceNetwork(load(face.ASSET)), HandNetwork(hand_engine), hand_engine.name,
+        hand_engine.precision)

@@ -2,16 +2,15 @@
 """Who is being followed: faces with their hands, under lasting names."""
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 
+from ros2_dice.landmarks.belief import Belief
 from ros2_dice.landmarks.crop import Region
 from ros2_dice.landmarks.face import FaceObservation
 from ros2_dice.landmarks.hand import HandObservation
 from ros2_dice.landmarks.vote import SideVote
 from ros2_dice.types import Handedness
-
-_REACH = 5.0
-"""A hand belongs to a face at most so many face widths away."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +45,12 @@ class FaceTrack:
 
     last: FaceObservation
     seen_ns: int
+    belief: Belief
     misses: int = 0
+
+    def see(self, face: FaceObservation, stamp_ns: int) -> None:
+        """Take over what this frame shows."""
+        self.last, self.seen_ns, self.misses = face, stamp_ns, 0
 
 
 @dataclass
@@ -56,8 +60,14 @@ class HandTrack:
     hand_id: str
     last: HandObservation
     seen_ns: int
+    belief: Belief
     misses: int = 0
     vote: SideVote = field(default_factory=SideVote)
+
+    def see(self, hand: HandObservation, stamp_ns: int) -> None:
+        """Take over what this frame shows."""
+        self.last, self.seen_ns, self.misses = hand, stamp_ns, 0
+        self.vote.add(hand.right_probability)
 
 
 @dataclass
@@ -68,9 +78,18 @@ class Person:
     face: FaceTrack | None = None
     hands: list[HandTrack] = field(default_factory=list)
 
-    def report(self, side: Handedness, mirrored: bool) -> PersonObservation:
+    @property
+    def seen_face(self) -> FaceObservation | None:
+        """The face, where this frame shows it."""
+        return self.face.last if self.face is not None and not self.face.misses else None
+
+    def seen_hands(self) -> list[Region]:
+        """Return the squares of the hands that this frame shows."""
+        return [hand.last.roi for hand in self.hands if not hand.misses]
+
+    def report(self, side: Handedness, mirrored: bool) -> PersonObservation | None:
         """
-        Return what is known of this person now.
+        Return what is known of this person now; None where nothing is certain yet.
 
         Args:
             side: report only this side; UNKNOWN = both.
@@ -78,39 +97,28 @@ class Person:
         """
         hands = []
         for hand in sorted(self.hands, key=lambda track: track.hand_id):
-            handedness = (Handedness.RIGHT if hand.vote.looks_right != mirrored
-                          else Handedness.LEFT)
-            if side in (Handedness.UNKNOWN, handedness):
+            handedness = Handedness.RIGHT if self._looks_right(hand) != mirrored \
+                else Handedness.LEFT
+            if hand.belief.confirmed and side in (Handedness.UNKNOWN, handedness):
                 hands.append(TrackedHand(hand.hand_id, handedness, hand.vote.confidence,
                                          hand.last, hand.misses == 0))
-        return PersonObservation(
-            self.person_id, self.face.last if self.face else None, tuple(hands),
-            self.face is None or self.face.misses == 0)
+        face = self.face if self.face is not None and self.face.belief.confirmed else None
+        if face is None and not hands:
+            return None
+        return PersonObservation(self.person_id, face.last if face else None, tuple(hands),
+                                 face is None or face.misses == 0)
 
-
-def face_width_px(face: FaceObservation) -> float:
-    """Return the extent of the face's landmarks [px]."""
-    return face.roi.size_px / 1.5
+    def _looks_right(self, hand: HandTrack) -> bool:
+        """Return the side in the picture; two hands of one person are not on one side."""
+        for other in self.hands:
+            if other is not hand and other.vote.looks_right == hand.vote.looks_right \
+                    and other.belief.confirmed and not hand.vote.settled \
+                    and abs(other.vote.log_odds) > abs(hand.vote.log_odds):
+                return not hand.vote.looks_right
+        return hand.vote.looks_right
 
 
 def distance_in_faces(face: FaceObservation, hand: Region) -> float:
     """Return how many face widths a hand square's centre is away from the face's."""
-    dx, dy = hand.cx_px - face.roi.cx_px, hand.cy_px - face.roi.cy_px
-    return (dx * dx + dy * dy) ** 0.5 / max(face_width_px(face), 1e-6)
-
-
-def owner(persons: list[Person], hand: HandObservation) -> Person | None:
-    """Return the person with a free hand whose face, or else other hand, is nearest."""
-    best: tuple[float, Person] | None = None
-    for person in persons:
-        if len(person.hands) >= 2:
-            continue
-        if person.face is not None:
-            distance = distance_in_faces(person.face.last, hand.roi)
-            if distance > _REACH:
-                continue
-        else:
-            distance = _REACH
-        if best is None or distance < best[0]:
-            best = (distance, person)
-    return best[1] if best else None
+    distance = math.hypot(hand.cx_px - face.roi.cx_px, hand.cy_px - face.roi.cy_px)
+    return distance * 1.5 / max(face.roi.size_px, 1e-6)

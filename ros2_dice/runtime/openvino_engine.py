@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -43,10 +44,12 @@ class OpenVinoEngine:
             raise EngineError(f'network {path.name}', got='dynamic shapes',
                               expected='fixed shapes')
         self.precision = _PRECISIONS[precision]
-        self.inputs = {port.any_name: tuple(port.shape) for port in compiled.inputs}
-        self.outputs = {port.any_name: tuple(port.shape) for port in compiled.outputs}
+        self.inputs: Mapping[str, tuple[int, ...]] = {
+            port.any_name: tuple(port.shape) for port in compiled.inputs}
+        self.outputs: Mapping[str, tuple[int, ...]] = {
+            port.any_name: tuple(port.shape) for port in compiled.outputs}
         self._label = path.name
-        self._request = compiled.create_infer_request()
+        self._request: Any = compiled.create_infer_request()
         self._buffers: dict[str, FloatTensor] = {}
         for port in compiled.inputs:
             if port.element_type != openvino.Type.f32:
@@ -61,9 +64,8 @@ class OpenVinoEngine:
 
     def _warm_up(self) -> None:
         """Run twice on zeros: the first call allocates, and a broken file fails here."""
-        for _ in range(2):
-            results = self.infer(self._buffers)
-        for name, values in results.items():
+        self.infer(self._buffers)
+        for name, values in self.infer(self._buffers).items():
             if not np.isfinite(values).all():
                 raise EngineError(f'output {name!r} of the network {self._label}',
                                   got='not finite on an empty picture', expected='finite numbers',

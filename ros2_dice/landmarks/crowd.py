@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which find belongs to whom: lost tracks come back, hands go to the nearest face."""
+from __future__ import annotations
+
+from ros2_dice.landmarks.belief import Belief
+from ros2_dice.landmarks.crop import Region
+from ros2_dice.landmarks.find_face import FoundFace, same_face
+from ros2_dice.landmarks.find_hand import FoundHand, same_hand
+from ros2_dice.landmarks.hand import HandObservation
+from ros2_dice.landmarks.ids import IdSource
+from ros2_dice.landmarks.persons import FaceTrack, HandTrack, Person, distance_in_faces
+from ros2_dice.landmarks.regions import distance_over_size
+
+_REACH = 5.0
+"""A hand belongs to a face at most so many face widths away."""
+_ARM = 3.0
+"""A face belongs to hands without one at most so many of its widths away."""
+_SAME_TRACK = 0.5
+"""A hand found so near a lost one (fraction of the square) is the lost one."""
+_HANDS = 2
+
+
+class Crowd:
+    """The followed people, and the rules by which finds join them."""
+
+    def __init__(self, ids: IdSource) -> None:
+        self._ids = ids
+        self.persons: list[Person] = []
+
+    def hand_regions(self) -> list[Region]:
+        """Return the squares of all hands that this frame shows."""
+        return [region for person in self.persons for region in person.seen_hands()]
+
+    def clear(self) -> None:
+        """End all tracks."""
+        self.persons = []
+
+    def add_face(self, found: FoundFace, stamp_ns: int, most: int) -> None:
+        """Give a face to the person who lost it, to one without, or to a new one of `most`."""
+        track = FaceTrack(found.face, stamp_ns, Belief(found.quality))
+        for person in self.persons:
+            if person.face and person.face.misses and same_face(
+                    person.face.last.roi, found.face.roi):
+                person.face.see(found.face, stamp_ns)
+                return
+        for person in self.persons:
+            if person.face is None and any(
+                    distance_in_faces(found.face, hand.last.roi) < _ARM for hand in person.hands):
+                person.face = track
+                return
+        if len(self.persons) >= most:
+            # A person known by hands alone makes way for a face.
+            faceless = [person for person in self.persons if person.face is None]
+            if not faceless:
+                return
+            self.persons.remove(faceless[-1])
+        self.persons.append(Person(self._ids.new(), track))
+
+    def add_hand(self, found: FoundHand, stamp_ns: int, most: int) -> None:
+        """Give a hand to the track that lost it, or to the person it belongs to."""
+        hand = found.hand
+        if any(same_hand(hand.roi, other) for other in self.hand_regions()):
+            return
+        for person in self.persons:
+            for lost in person.hands:
+                if lost.misses and distance_over_size(lost.last.roi, hand.roi) < _SAME_TRACK:
+                    lost.see(hand, stamp_ns)
+                    return
+        person = self._owner(hand)
+        if person is None:
+            if len(self.persons) >= most:
+                return
+            person = Person(self._ids.new())
+            self.persons.append(person)
+        track = HandTrack(self._ids.new(), hand, stamp_ns, Belief(found.quality))
+        track.vote.add(hand.right_probability)
+        person.hands.append(track)
+
+    def _owner(self, hand: HandObservation) -> Person | None:
+        """Return the person with a free hand whose face, or else other hand, is nearest."""
+        best: tuple[float, Person] | None = None
+        for person in self.persons:
+            if sum(not track.misses for track in person.hands) >= _HANDS:
+                continue
+            distance = _REACH
+            if person.face is not None:
+                distance = distance_in_faces(person.face.last, hand.roi)
+                if distance > _REACH:
+                    continue
+            if best is None or distance < best[0]:
+                best = distance, person
+        if best is None:
+            return None
+        lost = [track for track in best[1].hands if track.misses]
+        if len(best[1].hands) >= _HANDS:
+            best[1].hands.remove(lost[0])  # the new hand is not where that one was lost
+        return best[1]
