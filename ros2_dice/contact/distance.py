@@ -1,0 +1,227 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+Signed distance from points to a posed head, exact where it matters and fast everywhere.
+
+The nearest skin vertex comes from a k-d tree in the head's own frame, which survives every rigid
+motion and is rebuilt only when the face itself has moved by more than a millimetre. The distance
+is then exact over the triangles around that vertex, at their present positions.
+"""
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy.spatial import KDTree
+
+from ros2_dice.contact.skin import SkinTables
+from ros2_dice.contact.triangles import (
+    closest_on_triangles,
+    cross,
+    dot,
+    vertex_areas,
+    vertex_normals,
+)
+
+FloatArray = npt.NDArray[np.floating]
+IndexArray = npt.NDArray[np.int64]
+
+_REBUILD_M = 0.001
+_ON_FEATURE = 1e-9
+_FACING_COSINE = -0.15
+_BESIDE_M = 0.012
+_BEHIND_M = 0.004
+_OUTLINE_M = 0.008
+_PLANE_REACH_M = 0.01
+
+
+@dataclass(frozen=True)
+class Distance:
+    """What `HeadSurface.distance` finds for N points."""
+
+    signed_m: FloatArray
+    """(N,) distance to the closed skin [m], negative inside; inf beyond the bound."""
+    normal: FloatArray
+    """(N, 3) unit, out of the head at the nearest surface point, camera frame."""
+    vertex: IndexArray
+    """(N,) nearest skin vertex, -1 beyond the bound."""
+
+
+class HeadSurface:
+    """The closed skin of one posed head; `pose` it once per frame, then ask for distances."""
+
+    def __init__(self, tables: SkinTables) -> None:
+        self._tables = tables
+        self._built_m: FloatArray | None = None
+        self._facing: tuple[KDTree, IndexArray, FloatArray, FloatArray] | None = None
+        self.rotation: FloatArray = np.eye(3)
+        self.translation_m: FloatArray = np.zeros(3)
+
+    def pose(self, vertices_m: FloatArray, rotation: FloatArray, translation_m: FloatArray
+             ) -> None:
+        """
+        Take over a frame's head.
+
+        Args:
+            vertices_m: (V, 3) [m], camera frame.
+            rotation: (3, 3) from the head's frame to the camera's.
+            translation_m: (3,) origin of the head's frame [m]; with `rotation` it only has to
+                follow the head's rigid motion, the distances don't depend on it.
+        """
+        self.vertices_m = np.asarray(vertices_m, np.float64)
+        self.rotation = np.asarray(rotation, np.float64)
+        self.translation_m = np.asarray(translation_m, np.float64)
+        self._local_m = (self.vertices_m - self.translation_m) @ self.rotation
+        if self._built_m is None or np.abs(self._local_m - self._built_m).max() > _REBUILD_M:
+            self._built_m = self._local_m
+            samples = (self._tables.sample_weights[..., None]
+                       * self._local_m[self._tables.sample_corners]).sum(1)
+            self._tree = KDTree(samples, balanced_tree=False, compact_nodes=False)
+            self._local_normals = vertex_normals(self._local_m, self._tables.triangles)
+            self._areas_m2: FloatArray | None = None
+        self._facing = None
+
+    @property
+    def normals(self) -> FloatArray:
+        """(V, 3) unit vertex normals, out of the head, camera frame; zero off the closed skin."""
+        return self._local_normals @ self.rotation.T
+
+    def normals_of(self, vertex: IndexArray) -> FloatArray:
+        """Return (N, 3) unit normals of skin vertices, out of the head, camera frame."""
+        return self._local_normals[vertex] @ self.rotation.T
+
+    def areas_of(self, vertex: IndexArray) -> FloatArray:
+        """Return (N,) the area that each skin vertex stands for [m^2]."""
+        if self._areas_m2 is None:
+            self._areas_m2 = vertex_areas(self._local_m, self._tables.triangles)
+        return self._areas_m2[vertex]
+
+    def reach(self, points_m: FloatArray, bound_m: float = np.inf) -> FloatArray:
+        """Return (N,) distance to the nearest sample of the skin [m], inf beyond the bound."""
+        local = (np.asarray(points_m, np.float64) - self.translation_m) @ self.rotation
+        return _query(self._tree, local, bound_m)[0]
+
+    def distance(self, points_m: FloatArray, bound_m: float = np.inf) -> Distance:
+        """
+        Return the signed distance of points to the closed skin.
+
+        Args:
+            points_m: (N, 3) [m], camera frame.
+            bound_m: points without a skin vertex this near are left out.
+        """
+        local = (np.asarray(points_m, np.float64) - self.translation_m) @ self.rotation
+        length, sample = _query(self._tree, local, bound_m)
+        near = np.flatnonzero(np.isfinite(length))
+        signed = np.full(len(local), np.inf)
+        normal = np.zeros((len(local), 3))
+        vertex = np.full(len(local), -1, np.int64)
+        if len(near):
+            signed[near], outward = self._exact(local[near], sample[near])
+            normal[near] = outward @ self.rotation.T
+            vertex[near] = self._tables.vertex[sample[near]]
+        return Distance(signed, normal, vertex)
+
+    def seen_distance(self, points_m: FloatArray) -> Distance:
+        """
+        Return signed distances of points that the camera SEES.
+
+        What is seen cannot lie behind skin that faces the camera in the same direction: such
+        points count as inside, by their depth behind that skin, even beyond the back of the head.
+        """
+        found = self.distance(points_m)
+        points = np.asarray(points_m, np.float64)
+        tree, front, slope, facing_normals = self._camera_facing()
+        if not len(front):
+            return found
+        depth = points[:, 2]
+        ahead = depth > 1e-3
+        direction = points[:, :2] / np.where(ahead, depth, 1.0)[:, None]
+        beside, index = _query(tree, direction)
+        gap = (depth - self.vertices_m[front[index], 2]) * slope[index]
+        behind = ahead & (beside * depth < _BESIDE_M) & (gap > _BEHIND_M) \
+            & (-gap < found.signed_m)
+        return Distance(np.where(behind, -gap, found.signed_m),
+                        np.where(behind[:, None], facing_normals[index], found.normal),
+                        np.where(behind, front[index], found.vertex))
+
+    def depth_factor(self, points_m: FloatArray) -> tuple[FloatArray, IndexArray]:
+        """
+        Return by how much each point has to be scaled about the camera to lie on the facing skin.
+
+        Args:
+            points_m: (N, 3) [m], camera frame, seen by the camera.
+
+        Returns:
+            (N,) natural logarithm of the factor: negative = the point lies behind the skin, inf =
+            its ray misses the head; and (N,) the skin vertex there, -1 where it misses.
+        """
+        points = np.asarray(points_m, np.float64)
+        factor, vertex = np.full(len(points), np.inf), np.full(len(points), -1)
+        tree, front, _, normals = self._camera_facing()
+        ahead = np.flatnonzero(points[:, 2] > 1e-3)
+        if not len(front) or not len(ahead):
+            return factor, vertex
+        rays = points[ahead] / points[ahead, 2:]
+        beside, index = _query(tree, rays[:, :2])
+        on_skin = self.vertices_m[front[index]]
+        skin_depth = on_skin[:, 2]
+        # Where the ray meets the tangent plane of the nearest skin vertex.
+        normal = normals[index]
+        depth = dot(normal, on_skin) / np.minimum(dot(normal, rays), -0.1)
+        depth = np.clip(depth, skin_depth - _PLANE_REACH_M, skin_depth + _PLANE_REACH_M)
+        hit = (beside * skin_depth < _OUTLINE_M) & (depth > 1e-3)
+        factor[ahead[hit]] = np.log(depth[hit] / points[ahead[hit], 2])
+        vertex[ahead[hit]] = front[index[hit]]
+        return factor, vertex
+
+    def _camera_facing(self) -> tuple[KDTree, IndexArray, FloatArray, FloatArray]:
+        """Return skin that faces the camera, as a tree over image directions x/z, y/z."""
+        if self._facing is None:
+            skin = self._tables.thin
+            points = self.vertices_m[skin]
+            normals = self.normals_of(skin)
+            length = np.sqrt((points ** 2).sum(1))
+            cosine = (normals * points).sum(1) / np.maximum(length, 1e-9)
+            keep = np.flatnonzero((cosine < _FACING_COSINE) & (points[:, 2] > 1e-3))
+            tree = KDTree(points[keep, :2] / points[keep, 2:], balanced_tree=False,
+                           compact_nodes=False)
+            self._facing = tree, skin[keep], -cosine[keep], normals[keep]
+        return self._facing
+
+    def _exact(self, local_m: FloatArray, sample: IndexArray) -> tuple[FloatArray, FloatArray]:
+        """Return signed distance (N,) and outward normal (N, 3) in the head's frame."""
+        around = self._tables.around[sample]
+        corners = self._tables.triangles[around]  # (N, K, 3)
+        a, b, c = (self._local_m[corners[..., k]] for k in range(3))
+        weights, offset = closest_on_triangles(local_m[:, None], a, b, c)
+        squared = dot(offset, offset)
+        row = np.arange(len(sample))
+        best = squared.argmin(1)
+        triangle, weights, offset = around[row, best], weights[row, best], offset[row, best]
+        corner = corners[row, best]
+        normal = (weights[..., None] * self._local_normals[corner]).sum(1)
+        normal /= np.maximum(np.sqrt(dot(normal, normal)), 1e-12)[:, None]
+        # The side is that of the feature's pseudonormal (Baerentzen and Aanaes 2005): the face's
+        # own, the sum of both faces' at an edge, the angle-weighted one at a vertex.
+        side = self._face_normal(triangle)
+        zero = weights <= _ON_FEATURE
+        at_edge = np.flatnonzero(zero.sum(1) == 1)
+        opposite = zero[at_edge].argmax(1)
+        side[at_edge] += self._face_normal(self._tables.across[triangle[at_edge], opposite])
+        at_vertex = np.flatnonzero(zero.sum(1) == 2)
+        side[at_vertex] = self._local_normals[
+            corner[at_vertex, weights[at_vertex].argmax(1)]]
+        sign = np.where(dot(offset, side) < 0, -1.0, 1.0)
+        return sign * np.sqrt(squared[row, best]), normal
+
+    def _face_normal(self, triangle: IndexArray) -> FloatArray:
+        a, b, c = (self._local_m[self._tables.triangles[triangle, k]] for k in range(3))
+        normal = cross(b - a, c - a)
+        return normal / np.maximum(np.sqrt(dot(normal, normal)), 1e-15)[:, None]
+
+
+def _query(tree: KDTree, points: FloatArray, bound: float = np.inf
+           ) -> tuple[FloatArray, IndexArray]:
+    """Return distance and index of the nearest point of the tree, inf beyond the bound."""
+    length, index = tree.query(points, distance_upper_bound=bound)
+    return np.asarray(length), np.asarray(index)

@@ -1,0 +1,193 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+Bring a hand to where the verdict says it is: onto the skin, or clear of it.
+
+The hand is first scaled about the camera, which leaves the picture as it is; then a few
+millimetres of translation and, where fingers still sink in, small turns of the joints do the rest.
+"""
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from ros2_dice.contact.distance import Distance, HeadSurface
+from ros2_dice.contact.sampling import HandTables
+
+if TYPE_CHECKING:
+    from ros2_dice.bodies import HandState, OpenHand
+
+FloatArray = npt.NDArray[np.floating]
+IndexArray = npt.NDArray[np.int64]
+
+NEAR_M = 0.015
+"""Hand vertices within this of the skin are looked at closely."""
+LATERAL_SIGMA_M = 0.004
+RAY_SIGMA_M = 0.015
+"""How far the hand may be shifted across and along its viewing ray."""
+ANGLE_SIGMA = 0.15
+"""Of the joints' turns [rad]."""
+TOLERANCE_M = 0.002
+"""Penetration that costs nothing: skin gives way."""
+PENETRATION_SIGMA_M = 0.003
+TOUCH_DEPTH_M = 0.0005
+"""The nearest skin of a touching hand lies so deep."""
+TOUCH_SIGMA_M = 0.0015
+CLEARANCE_M = 0.005
+"""A hovering hand keeps this distance."""
+_PASSES = 2
+SLACK_M = 0.0005
+"""The hand may sink in by the skin's limit and this, never more."""
+
+
+@dataclass(frozen=True)
+class Settled:
+    """A hand in its final place."""
+
+    state: HandState
+    vertices_m: npt.NDArray[np.float64]
+    """(V, 3) [m]."""
+    near: IndexArray
+    """(N,) vertices that lie near the skin."""
+    distance: Distance
+    """Of these N vertices, after settling."""
+
+
+def scaled_about_camera(state: HandState, log_factor: float) -> HandState:
+    """Return the state farther away by a factor and larger by the same: it looks the same."""
+    return replace(state, translation_m=state.translation_m * np.exp(log_factor),
+                   log_scale=state.log_scale + log_factor)
+
+
+def near_vertices(vertices_m: FloatArray, surface: HeadSurface, tables: HandTables,
+                  margin_m: float = NEAR_M) -> IndexArray:
+    """Return hand vertices that may lie within a margin of the skin, or else the nearest few."""
+    reach = surface.reach(vertices_m[tables.samples])
+    limit = max(margin_m, float(reach.min())) + tables.radius_m
+    return np.flatnonzero((reach < limit)[tables.cluster])
+
+
+def settle_touching(hand: OpenHand, state: HandState, vertices_m: FloatArray,
+                    surface: HeadSurface, tables: HandTables, limits_m: FloatArray) -> Settled:
+    """
+    Return the hand touching the skin, nowhere deeper than the skin gives way.
+
+    Args:
+        hand: the body.
+        state: of the hand, already at about the right depth.
+        vertices_m: (V, 3) of this state [m].
+        surface: the head.
+        tables: of the hand.
+        limits_m: (V_head,) how far the skin may give way [m].
+    """
+    vertices = np.asarray(vertices_m, np.float64)
+    near = near_vertices(vertices, surface, tables)
+    found = surface.seen_distance(vertices[near])
+    for _ in range(_PASSES):
+        offset = _translation(vertices[near], found)
+        state, vertices = state.moved(offset), vertices + offset
+        found = surface.seen_distance(vertices[near])
+        if abs(float(found.signed_m.min())) < TOLERANCE_M:
+            break
+    if float(found.signed_m.min(initial=0.0)) < -2.0 * TOLERANCE_M:
+        state = _bent(hand, state, vertices[near], found, tables.landmark[near])
+        vertices = np.asarray(hand.vertices(state), np.float64)
+        near = near_vertices(vertices, surface, tables)
+        found = surface.seen_distance(vertices[near])
+    allowed = limits_m[np.maximum(found.vertex, 0)] + SLACK_M
+    excess = np.where(found.vertex >= 0, np.maximum(-found.signed_m - allowed, 0.0), 0.0)
+    if excess.any():  # what a translation and the joints could not resolve: flesh gives way too
+        vertices = vertices.copy()
+        vertices[near] += excess[:, None] * found.normal
+        found = replace(found, signed_m=found.signed_m + excess)
+    return Settled(state, vertices, near, found)
+
+
+def settle_clear(state: HandState, vertices_m: FloatArray, surface: HeadSurface,
+                 tables: HandTables, least_factor: float) -> Settled:
+    """
+    Return the hand clear of the skin, moved towards the camera if need be.
+
+    Args:
+        state: of the hand.
+        vertices_m: (V, 3) of this state [m].
+        surface: the head.
+        tables: of the hand.
+        least_factor: smallest log depth factor of its samples (`HeadSurface.depth_factor`).
+    """
+    vertices = np.asarray(vertices_m, np.float64)
+    depth_m = max(float(vertices[:, 2].mean()), 1e-3)
+    shift = min(0.0, least_factor - CLEARANCE_M / depth_m)
+    state, vertices = scaled_about_camera(state, shift), vertices * np.exp(shift)
+    near = near_vertices(vertices, surface, tables, margin_m=0.0)
+    found = surface.seen_distance(vertices[near])
+    for _ in range(_PASSES):
+        lacking_m = CLEARANCE_M - float(found.signed_m.min())
+        if lacking_m <= 0.25 * CLEARANCE_M:
+            break
+        shift = -lacking_m / depth_m
+        state, vertices = scaled_about_camera(state, shift), vertices * np.exp(shift)
+        near = near_vertices(vertices, surface, tables, margin_m=0.0)
+        found = surface.seen_distance(vertices[near])
+    return Settled(state, vertices, near, found)
+
+
+def _translation(points_m: FloatArray, found: Distance) -> FloatArray:
+    """Return the shift (3,) [m] that makes the nearest skin touch and the rest not sink in."""
+    signed, normal = found.signed_m, found.normal
+    center = points_m.mean(0)
+    ray = center / np.linalg.norm(center)
+    along = np.outer(ray, ray)
+    prior = (np.eye(3) - along) / LATERAL_SIGMA_M ** 2 + along / RAY_SIGMA_M ** 2
+    shift = np.zeros(3)
+    nearest = max(3, len(signed) // 50)
+    for _ in range(4):  # linear in the shift: distances are not asked for again
+        now = signed + normal @ shift
+        matrix, gradient = prior.copy(), prior @ shift
+        sunk = now < -TOLERANCE_M
+        if sunk.any():
+            weight = 6.0 / (PENETRATION_SIGMA_M ** 2 * max(8, int(sunk.sum())))
+            matrix += weight * normal[sunk].T @ normal[sunk]
+            gradient += weight * normal[sunk].T @ (now[sunk] + TOLERANCE_M)
+        first = np.argpartition(now, nearest - 1)[:nearest] if nearest < len(now) else slice(None)
+        direction, error = normal[first].mean(0), float(now[first].mean()) + TOUCH_DEPTH_M
+        matrix += np.outer(direction, direction) / TOUCH_SIGMA_M ** 2
+        gradient += direction * error / TOUCH_SIGMA_M ** 2
+        step = np.linalg.solve(matrix, gradient)
+        shift = shift - np.clip(step, -0.02, 0.02)
+        if np.abs(step).max() < 1e-4:
+            break
+    return shift
+
+
+def _bent(hand: OpenHand, state: HandState, points_m: FloatArray, found: Distance,
+          landmark: IndexArray) -> HandState:
+    """Return the state with joints turned, and a little shift, so that fingers sink in less."""
+    pose = hand.kinematics(state.angles_rad, state.shape, jacobian=True)
+    assert pose.d_angles is not None
+    # A vertex moves like the landmark of its bone: good to a few per cent for small turns.
+    by_angle = float(np.exp(state.log_scale)) * pose.d_angles[:, landmark] @ state.rotation.T
+    rows = np.concatenate([found.normal, (by_angle * found.normal).sum(2).T], 1)
+    prior = np.concatenate([np.full(3, LATERAL_SIGMA_M ** -2), np.full(22, ANGLE_SIGMA ** -2)])
+    change = np.zeros(25)
+    nearest = max(3, len(points_m) // 50)
+    for _ in range(4):
+        now = found.signed_m + rows @ change
+        matrix, gradient = np.diag(prior), prior * change
+        sunk = rows[now < -TOLERANCE_M]
+        if len(sunk):
+            weight = 6.0 / (PENETRATION_SIGMA_M ** 2 * max(8, len(sunk)))
+            matrix += weight * sunk.T @ sunk
+            gradient += weight * sunk.T @ (now[now < -TOLERANCE_M] + TOLERANCE_M)
+        first = np.argsort(now)[:nearest]
+        direction, error = rows[first].mean(0), float(now[first].mean()) + TOUCH_DEPTH_M
+        matrix += np.outer(direction, direction) / TOUCH_SIGMA_M ** 2
+        gradient += direction * error / TOUCH_SIGMA_M ** 2
+        change = change - np.linalg.solve(matrix, gradient)
+    turn = np.clip(change[3:], -0.4, 0.4)
+    angles = np.clip(state.angles_rad + turn, np.minimum(hand.angle_low, state.angles_rad),
+                     np.maximum(hand.angle_high, state.angles_rad))
+    return replace(state, angles_rad=angles,
+                   translation_m=state.translation_m + np.clip(change[:3], -0.02, 0.02))

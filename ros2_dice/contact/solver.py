@@ -1,0 +1,251 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The facade of contact: one person's fitted bodies in, who touches what out."""
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from ros2_dice.contact.distance import HeadSurface, SkinTables
+from ros2_dice.contact.masks import ContactMasks, masks
+from ros2_dice.contact.sampling import HandTables
+from ros2_dice.contact.settle import Settled, scaled_about_camera, settle_clear, settle_touching
+from ros2_dice.contact.stiffness import indentation_limits_m
+from ros2_dice.contact.touch import APART_LOG_ODDS, GeometricTouchModel, TouchEvidence, TouchModel
+from ros2_dice.contact.track import FORGET_S, TouchTrack
+from ros2_dice.types import Camera, RegionContact
+
+if TYPE_CHECKING:
+    from ros2_dice.bodies import HandState, OpenBodies, OpenHand
+    from ros2_dice.fitting import FittedHand, FittedHead, FittedPerson
+    from ros2_dice.parameters import Settings
+
+FloatArray = npt.NDArray[np.floating]
+
+APART_M = 0.03
+"""Hand and head farther apart than this in the picture can't touch."""
+UNSURE_DEPTH_FACTOR = 0.35
+"""Beyond this nothing but the distance is asked for."""
+TOUCH_STDDEV_M = 0.003
+"""Of the distance, where the hand does touch."""
+DEFAULT_COST = 50.0
+"""Of the fit of a hand that was only predicted so far."""
+
+
+@dataclass(frozen=True, eq=False)
+class HandContact:
+    """What one hand has to do with its person's face."""
+
+    contact_probability: float
+    """NaN = cannot tell: no face."""
+    state: HandState
+    """The hand in its final place; gives `vertices_m`, up to flesh that gave way."""
+    vertices_m: npt.NDArray[np.float32]
+    """(V_hand, 3) [m], on the skin if it touches, clear of it if not."""
+    hand_contact: npt.NDArray[np.float32] | None = None
+    """(V_hand,) probability of touching; None without a face."""
+    face_contact: npt.NDArray[np.float32] | None = None
+    """(V_head,) probability of being touched by this hand; None without a face."""
+    deformation_m: npt.NDArray[np.float32] | None = None
+    """(V_head, 3) displacement due to this hand [m]; None = zero everywhere."""
+    max_deformation_m: float = 0.0
+    min_distance_m: float = math.nan
+    """Smallest signed distance to the undented face; negative = indentation."""
+    min_distance_stddev_m: float = math.nan
+    regions: tuple[RegionContact, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class PersonContact:
+    """All hands of one person, and the face dented by them."""
+
+    face_vertices_m: npt.NDArray[np.float32] | None
+    """(V_head, 3) [m]; None without a face."""
+    hands: dict[str, HandContact]
+    """By hand_id."""
+
+
+class ContactSolver:
+    """
+    Tells touch from hover, settles the hands, dents the face.
+
+    Args:
+        bodies: the open bodies.
+        settings: unused; `contact.*` only select what is reported.
+        model: weighs one frame's evidence.
+    """
+
+    def __init__(self, bodies: OpenBodies, settings: Settings | None = None,
+                 model: TouchModel | None = None) -> None:
+        head = bodies.head
+        is_lip = head.regions == head.region_names.index('lips')
+        self._bodies = bodies
+        self._skin = SkinTables(head.faces, head.is_skin, head.rest_vertices_m, is_lip)
+        self._hands = {hand.left: HandTables(hand) for hand in (bodies.hand_left,
+                                                               bodies.hand_right)}
+        self._limits_m = indentation_limits_m(head)
+        self._model = model or GeometricTouchModel()
+        self.stage_times_s: dict[str, float] = {}
+        """Seconds of the last call: surface, touch, contact."""
+        self.reset()
+
+    def apply(self, settings: Settings) -> None:
+        """Take over live parameters; none concerns contact before it is reported."""
+
+    def reset(self) -> None:
+        """Forget every hand."""
+        self._tracks: dict[str, TouchTrack] = {}
+        self._surfaces: dict[str, tuple[int, HeadSurface]] = {}
+
+    def solve(self, person: FittedPerson, camera: Camera, stamp_ns: int) -> PersonContact:
+        """
+        Return the contacts of one person in one frame.
+
+        Args:
+            person: fitted bodies.
+            camera: of the frame.
+            stamp_ns: of the frame [ns]; a stamp that goes back makes the hands start afresh.
+        """
+        times = self.stage_times_s = {'surface': 0.0, 'touch': 0.0, 'contact': 0.0}
+        if person.head is None:
+            return PersonContact(None, {hand.hand_id: HandContact(
+                math.nan, hand.state, hand.vertices_m) for hand in person.hands})
+        rest = person.head.vertices_m
+        surface: HeadSurface | None = None
+        hands: dict[str, HandContact] = {}
+        for hand in person.hands:
+            track = self._track(hand.hand_id, stamp_ns)
+            if _apart_m(hand.vertices_m, rest) > APART_M:
+                started = time.perf_counter()
+                hands[hand.hand_id] = self._apart(hand, rest, track, stamp_ns)
+                times['touch'] += time.perf_counter() - started
+                continue
+            started = time.perf_counter()
+            if surface is None:
+                surface = self._surface(person.person_id, person.head, stamp_ns)
+            posed = time.perf_counter()
+            probability, least = self._judge(hand, person.head, surface, track, camera, stamp_ns)
+            judged = time.perf_counter()
+            hands[hand.hand_id] = self._settled(hand, surface, track, probability, least)
+            times['surface'] += posed - started
+            times['touch'] += judged - posed
+            times['contact'] += time.perf_counter() - judged
+        self._forget_old(stamp_ns)
+        return PersonContact(_dented(rest, hands), hands)
+
+    def _track(self, hand_id: str, stamp_ns: int) -> TouchTrack:
+        return self._tracks.setdefault(hand_id, TouchTrack())
+
+    def _surface(self, person_id: str, head: FittedHead, stamp_ns: int) -> HeadSurface:
+        _, surface = self._surfaces.get(person_id, (0, None))
+        surface = surface or HeadSurface(self._skin)
+        self._surfaces[person_id] = stamp_ns, surface
+        surface.pose(head.vertices_m, head.state.rotation, head.state.translation_m)
+        return surface
+
+    def _forget_old(self, stamp_ns: int) -> None:
+        limit = FORGET_S * 1e9
+        for hand_id, track in list(self._tracks.items()):
+            if track.stamp_ns is None or abs(stamp_ns - track.stamp_ns) > limit:
+                del self._tracks[hand_id]
+        for person_id, (seen_ns, _) in list(self._surfaces.items()):
+            if abs(stamp_ns - seen_ns) > 20 * limit:
+                del self._surfaces[person_id]
+
+    def _judge(self, hand: FittedHand, head: FittedHead, surface: HeadSurface,
+               track: TouchTrack, camera: Camera, stamp_ns: int) -> tuple[float, float]:
+        """Return the probability of touching and the hand's least log depth factor."""
+        tables = self._hands[hand.body.left]
+        factors, skin = surface.depth_factor(hand.vertices_m[tables.samples])
+        order = np.argpartition(factors, 1)[:2]
+        first, second = order[np.argsort(factors[order])]
+        # The second smallest: one odd vertex must not decide.
+        factor = float(factors[second])
+        if hand.fit is not None:
+            track.fit_cost = hand.fit.cost
+        evidence = TouchEvidence(
+            depth_factor=factor, size_sigma=hand.prior.sigma, fit_cost=track.fit_cost,
+            picture_gap=_picture_gap(hand, head, camera),
+            hand_region=hand.body.region_names[hand.body.regions[tables.samples[first]]],
+            face_region=head.body.region_names[head.body.regions[skin[first]]]
+            if skin[first] >= 0 else '')
+        probability = track.update(self._model.log_odds(evidence), factor, stamp_ns)
+        return probability, float(factors[first])
+
+    def _settled(self, hand: FittedHand, surface: HeadSurface, track: TouchTrack,
+                 probability: float, least: float) -> HandContact:
+        tables, body = self._hands[hand.body.left], hand.body
+        state = scaled_about_camera(hand.state, track.depth_shift)
+        vertices = hand.vertices_m * math.exp(track.depth_shift)
+        if track.touching:
+            settled = settle_touching(body, state, vertices, surface, tables, self._limits_m)
+        else:
+            settled = settle_clear(state, vertices, surface, tables, least - track.depth_shift)
+        found = masks(settled, surface, self._skin, self._limits_m, probability, track.touching)
+        nearest = float(settled.distance.signed_m.min())
+        depth_sigma_m = math.hypot(hand.prior.sigma, 0.03) * float(settled.state.translation_m[2])
+        touch_share = probability if track.touching else 0.0
+        stddev = math.sqrt(touch_share * TOUCH_STDDEV_M ** 2
+                           + (1.0 - touch_share) * depth_sigma_m ** 2)
+        return self._contact(body, settled, found, probability, nearest, stddev)
+
+    def _contact(self, body: OpenHand, settled: Settled, found: ContactMasks, probability: float,
+                 nearest_m: float, stddev_m: float) -> HandContact:
+        head = self._bodies.head
+        return HandContact(
+            probability, settled.state, settled.vertices_m.astype(np.float32), found.hand,
+            found.face, found.deformation_m, found.max_deformation_m, nearest_m, stddev_m,
+            found.regions(body, head, settled, stddev_m))
+
+    def _apart(self, hand: FittedHand, head_m: FloatArray, track: TouchTrack,
+               stamp_ns: int) -> HandContact:
+        """Return the contact of a hand that is nowhere near the head in the picture."""
+        probability = track.update(APART_LOG_ODDS, math.inf, stamp_ns)
+        samples = hand.vertices_m[self._hands[hand.body.left].samples[:60]]
+        thin = head_m[self._skin.thin[::8]]
+        squared = ((samples[:, None] - thin[None]) ** 2).sum(2).min()
+        return HandContact(
+            probability, hand.state, hand.vertices_m,
+            np.zeros(len(hand.vertices_m), np.float32), np.zeros(len(head_m), np.float32),
+            min_distance_m=float(np.sqrt(squared)),
+            min_distance_stddev_m=hand.prior.sigma * abs(float(hand.state.translation_m[2])))
+
+
+def _apart_m(hand_m: FloatArray, head_m: FloatArray) -> float:
+    """Return the gap between both boxes in the picture, at the head's depth [m]."""
+    depth = float(head_m[:, 2].mean())
+    if depth <= 1e-3 or float(hand_m[:, 2].min()) <= 1e-3 or float(head_m[:, 2].min()) <= 1e-3:
+        return 0.0
+    hand, head = hand_m[:, :2] / hand_m[:, 2:], head_m[:, :2] / head_m[:, 2:]
+    gap = np.maximum(head.min(0) - hand.max(0), hand.min(0) - head.max(0))
+    return float(gap.max()) * depth
+
+
+def _picture_gap(hand: FittedHand, head: FittedHead, camera: Camera) -> float:
+    """Return the smallest distance of landmarks of both in the picture, in face widths."""
+    hand_px = hand.observation.points_px if hand.observation is not None else \
+        camera.project(hand.body.landmarks(hand.state))
+    face_px = head.observation.points_px if head.observation is not None else \
+        camera.project(head.body.landmarks(head.state))
+    squared = ((hand_px ** 2).sum(1)[:, None] + (face_px ** 2).sum(1)[None]
+               - 2.0 * np.asarray(hand_px, np.float64) @ np.asarray(face_px, np.float64).T)
+    width = max(float(np.ptp(face_px[:, 0])), 1e-6)
+    return math.sqrt(max(float(squared.min()), 0.0)) / width
+
+
+def _dented(rest_m: npt.NDArray[np.float32], hands: dict[str, HandContact]
+            ) -> npt.NDArray[np.float32]:
+    """Return the face with all dents; where two overlap, the deeper one counts."""
+    dents = [contact.deformation_m for contact in hands.values()
+             if contact.deformation_m is not None]
+    if not dents:
+        return rest_m
+    total = dents[0]
+    for dent in dents[1:]:
+        deeper = (dent ** 2).sum(1) > (total ** 2).sum(1)
+        total = np.where(deeper[:, None], dent, total)
+    return rest_m + total

@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is remembered of one hand's touching, from frame to frame."""
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from ros2_dice.contact.touch import probability
+
+MEMORY_S = 0.12
+"""Time constant of the running mean of the log odds."""
+HYSTERESIS = 0.6
+"""A touch begins when the evidence passes +0.6 (p = 0.65) and ends when it passes -0.6 (0.35)."""
+DEPTH_MEMORY_S = 0.10
+"""Time constant of the depth at which the hand touches."""
+RELEASE_S = 0.10
+"""Time constant with which a hand that left goes back to its fitted depth."""
+FORGET_S = 0.5
+"""After a gap this long a hand starts afresh."""
+
+
+@dataclass
+class TouchTrack:
+    """State of one hand; `update` once per frame."""
+
+    stamp_ns: int | None = None
+    log_odds: float = 0.0
+    touching: bool = False
+    decided: bool = False
+    """False until the first verdict, which needs no hysteresis."""
+    fit_cost: float = 50.0
+    """Of the last fit of this hand; a doubtful one until there is any."""
+    depth_shift: float = 0.0
+    """Log factor that the hand was moved by along its viewing rays."""
+
+    def update(self, log_odds: float, depth_factor: float, stamp_ns: int) -> float:
+        """
+        Take in one frame.
+
+        Args:
+            log_odds: of this frame alone.
+            depth_factor: log factor to the skin, inf if there is none.
+            stamp_ns: of the frame [ns].
+
+        Returns:
+            The probability of touching, with memory and hysteresis: at least 0.5 exactly when the
+            verdict is a touch.
+        """
+        elapsed_s = math.inf if self.stamp_ns is None else (stamp_ns - self.stamp_ns) * 1e-9
+        self.stamp_ns = stamp_ns
+        if not 0.0 <= elapsed_s < FORGET_S:
+            self.decided, self.touching, elapsed_s = False, False, math.inf
+            self.depth_shift = 0.0
+        self.log_odds += (log_odds - self.log_odds) * _share(elapsed_s, MEMORY_S)
+        bias = 0.0 if not self.decided else HYSTERESIS if self.touching else -HYSTERESIS
+        was_touching = self.touching
+        shown = self.log_odds + bias
+        self.touching, self.decided = shown >= 0.0, True
+        finite = math.isfinite(depth_factor)
+        if self.touching and finite:
+            share = _share(elapsed_s, DEPTH_MEMORY_S) if was_touching else 1.0
+            self.depth_shift += (depth_factor - self.depth_shift) * share
+        elif not self.touching:
+            self.depth_shift -= self.depth_shift * _share(elapsed_s, RELEASE_S)
+        return probability(shown)
+
+
+def _share(elapsed_s: float, memory_s: float) -> float:
+    """Return how much of the new value a running mean takes in."""
+    return 1.0 if math.isinf(elapsed_s) else 1.0 - math.exp(-elapsed_s / memory_s)
