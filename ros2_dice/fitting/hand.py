@@ -157,14 +157,23 @@ class _Problem:
             state.shape if self.fixed_shape else state.shape + step[29:])
 
 
-def rigid_start(hand: OpenHand, observation: HandObservation, camera: Camera,
-                prior: SizePrior, angles_rad: FloatArray | None = None) -> HandState:
-    """Return a first guess: the palm turned onto the metric points, depth from its size."""
-    angles = hand.angle_mean if angles_rad is None else angles_rad
+def first_guess(hand: OpenHand, observation: HandObservation, camera: Camera,
+                prior: SizePrior) -> HandState:
+    """
+    Return a state near the landmarks.
+
+    Fingers are bent as the metric points are, the palm is turned onto them, and the depth follows
+    from the palm's size in the picture.
+    """
     shape = np.zeros(10)
     points_px = np.asarray(observation.points_px, float)
     world = np.asarray(observation.world_m, float) @ ray_rotation(
         camera, points_px.mean(axis=0)).T
+    straight = _bends(hand.kinematics(np.zeros(22), shape).points)
+    angles = hand.angle_mean.copy()
+    flexion = np.flatnonzero(hand.dof_axis == 0)
+    angles[flexion] = np.clip((_bends(world) - straight)[hand.dof_joint[flexion] - 1],
+                              hand.angle_low[flexion], hand.angle_high[flexion])
     rest = hand.kinematics(angles, shape).points
     palm = [*_PALM]
     rotation = nearest_rotation(
@@ -179,7 +188,16 @@ def rigid_start(hand: OpenHand, observation: HandObservation, camera: Camera,
     depth = 1.0 / min(max(inverse_depth, least, 1.0 / _MAX_DEPTH_M), 1.0 / _MIN_DEPTH_M)
     translation = np.append(seen.mean(axis=0) * depth, depth) - arm[palm].mean(axis=0)
     translation[2] = max(translation[2], _MIN_DEPTH_M)
-    return HandState(rotation, translation, prior.log_scale, angles.copy(), shape)
+    return HandState(rotation, translation, prior.log_scale, angles, shape)
+
+
+def _bends(points: FloatArray) -> FloatArray:
+    """Return the angle (15,) [rad] between the bones before and after each finger joint."""
+    fingers = points[1:].reshape(5, 4, 3)
+    chain = np.concatenate((np.broadcast_to(points[0], (5, 1, 3)), fingers), axis=1)
+    bones = np.diff(chain, axis=1)
+    bones = bones / np.maximum(np.linalg.norm(bones, axis=-1, keepdims=True), 1e-9)
+    return np.arccos(np.clip((bones[:, :-1] * bones[:, 1:]).sum(axis=-1), -1.0, 1.0)).ravel()
 
 
 def fit_hand(hand: OpenHand, observation: HandObservation, camera: Camera, prior: SizePrior, *,
@@ -199,7 +217,7 @@ def fit_hand(hand: OpenHand, observation: HandObservation, camera: Camera, prior
         fixed_shape: keep the shape of `start`.
     """
     problem = _Problem(hand, observation, camera, prior, log_z, fixed_shape)
-    state = start or rigid_start(hand, observation, camera, prior)
+    state = start or first_guess(hand, observation, camera, prior)
     cost, pose, parts = problem.evaluate(state)
     damping = 1e-2 if start is None else 1e-3
     for _ in range(iterations):

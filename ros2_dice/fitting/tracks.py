@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ros2_dice.bodies import HandState, HeadState, OpenBodies
-from ros2_dice.fitting.hand import HandFit, fit_hand, rigid_start
+from ros2_dice.fitting.hand import HandFit, fit_hand, first_guess
 from ros2_dice.fitting.head import HeadFitter
 from ros2_dice.fitting.priors import SizePrior
 from ros2_dice.fitting.results import FittedHand, FittedHead
@@ -221,7 +221,7 @@ class HandTrack:
 
     def _known_start(self, side: _Side, hand: TrackedHand, context: Context,
                      tight: SizePrior) -> HandState:
-        start = rigid_start(self._bodies.hand(side.left), hand.observation, context.camera, tight)
+        start = first_guess(self._bodies.hand(side.left), hand.observation, context.camera, tight)
         return replace(start, shape=self._sum[:-1] / self._frames)
 
 
