@@ -16,7 +16,7 @@ from ros2_dice.errors import DiceError
 from ros2_dice.render.raster import interpolate, rasterize
 from ros2_dice.types import BodyEstimate, Camera, HandFaceEstimate
 
-_FACE_BGR = (225.0, 200.0, 160.0)
+_FACE_BGR = (235.0, 195.0, 140.0)
 _HAND_BGR = {Side.LEFT: (190.0, 110.0, 170.0), Side.RIGHT: (150.0, 190.0, 60.0),
              Side.NONE: (170.0, 170.0, 110.0)}
 _DENT_BGR = (170.0, 40.0, 150.0)
@@ -24,7 +24,10 @@ _TOUCH_BGR = (0.0, 120.0, 255.0)
 _FULL_DENT_M = 0.003
 """Deformation that is drawn in the full colour of a dent."""
 _LIGHT = np.array([-0.35, -0.55, -0.76], np.float32)
-_ALPHA, _ALPHA_TOUCH = 0.55, 0.92
+_ALPHA, _ALPHA_TOUCH = 0.5, 0.95
+_GLOW_BGR = (10.0, 90.0, 190.0)
+_GLOW_FROM = 0.2
+"""Contact from which skin glows beyond its own outline; a fingertip is only a few pixels wide."""
 
 
 @dataclass(frozen=True)
@@ -154,6 +157,9 @@ class Overlay:
         under = flat[seen.pixel].astype(np.float32)
         under += alpha * (values[:, :3] - under)
         flat[seen.pixel] = np.clip(under, 0, 255).astype(np.uint8)
+        # Opacity says how much is touched: it needs no channel of its own.
+        touch = (values[:, 3] - _ALPHA) / (_ALPHA_TOUCH - _ALPHA)
+        _glow(canvas, seen.pixel, touch)
 
     def _normals(self, surface: Surface) -> npt.NDArray[np.float32]:
         """Return (V, 3) unit vertex normals, zero where they are undefined."""
@@ -196,13 +202,33 @@ class Overlay:
                 _put_text(canvas, text, place, size, below)
 
 
+def _glow(canvas: npt.NDArray[np.uint8], pixel: npt.NDArray[np.integer],
+          touch: npt.NDArray[np.floating]) -> None:
+    """Add warm light around touched pixels."""
+    lit = touch > _GLOW_FROM
+    if not lit.any():
+        return
+    height, width = canvas.shape[:2]
+    reach = max(2.0, height / 60)
+    row, column = np.divmod(pixel[lit], width)
+    margin = int(3 * reach)
+    top, bottom = max(row.min() - margin, 0), min(row.max() + margin + 1, height)
+    left, right = max(column.min() - margin, 0), min(column.max() + margin + 1, width)
+    light = np.zeros((bottom - top, right - left), np.float32)
+    light[row - top, column - left] = touch[lit]
+    light = np.asarray(cv2.GaussianBlur(light, (0, 0), reach))
+    light = np.minimum(2.2 * light, 1.0)[..., None]
+    part = canvas[top:bottom, left:right]
+    part[:] = np.clip(part + light * np.array(_GLOW_BGR, np.float32), 0, 255).astype(np.uint8)
+
+
 def hand_label(estimate: HandFaceEstimate) -> str:
     """Return one line on a hand: id, side, probability of touching, distance."""
     words = [estimate.hand_id, estimate.handedness.name.lower()]
     if math.isfinite(estimate.contact_probability):
         words.append(f'touch {estimate.contact_probability:.2f}')
     if math.isfinite(estimate.min_distance_m):
-        words.append(f'{1e3 * estimate.min_distance_m:.0f} mm')
+        words.append(f'{round(1e3 * estimate.min_distance_m)} mm')
     return ' '.join(word for word in words if word)
 
 

@@ -1,0 +1,187 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Reading and writing clips."""
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from ros2_dice.errors import ImageError
+
+if TYPE_CHECKING:
+    import av
+
+_TIME_BASE = 90_000
+
+
+@dataclass(frozen=True)
+class ClipFrame:
+    """One decoded picture of a clip."""
+
+    index: int
+    """Number among the pictures that could be decoded, from 0."""
+    time_ns: int
+    """Since the first picture; strictly rising [ns]."""
+    bgr: npt.NDArray[np.uint8]
+    """(H, W, 3)."""
+
+
+class ClipReader:
+    """
+    Decodes a clip picture by picture and steps over damaged parts.
+
+    Args:
+        path: any file that FFmpeg reads.
+        report: called with one line for each damaged part.
+
+    Raises:
+        ImageError: the file is missing, isn't a clip, or holds no pictures.
+    """
+
+    def __init__(self, path: str | Path, report: Callable[[str], None] | None = None) -> None:
+        import av
+        import av.error
+
+        self._report = report or (lambda line: None)
+        self.name = Path(path).name
+        try:
+            self._container = av.open(str(path))
+            self._stream = self._container.streams.video[0]
+        except (OSError, av.error.FFmpegError, IndexError) as error:
+            reason = 'no pictures in it' if isinstance(error, IndexError) else (
+                getattr(error, 'strerror', None) or type(error).__name__)
+            raise ImageError(f'clip {self.name}', got=reason, expected='a readable video',
+                             next_step='does it play elsewhere?') from error
+        rate = self._stream.average_rate or self._stream.guessed_rate
+        self.rate_hz = float(rate) if rate else 30.0
+        self.frame_count = self._stream.frames
+        """As the file says; 0 = unknown."""
+        self.damaged = 0
+        """Parts that could not be decoded, so far."""
+
+    def __enter__(self) -> ClipReader:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file."""
+        self._container.close()
+
+    def __iter__(self) -> Iterator[ClipFrame]:
+        first_ns: int | None = None
+        last_ns, step_ns = -1, round(1e9 / self.rate_hz)
+        for index, picture in enumerate(self._decode()):
+            if picture.pts is None or picture.time_base is None:
+                time_ns = last_ns + step_ns
+            else:
+                time_ns = round(picture.pts * picture.time_base * 1_000_000_000)
+                first_ns = time_ns if first_ns is None else first_ns
+                time_ns -= first_ns
+            if index and time_ns <= last_ns:
+                time_ns = last_ns + step_ns
+            last_ns = max(time_ns, 0)
+            pixels = np.asarray(picture.to_ndarray(format='bgr24'), np.uint8)
+            yield ClipFrame(index, last_ns, pixels)
+
+    def _decode(self) -> Iterator[av.VideoFrame]:
+        import av
+        import av.error
+
+        packets = self._container.demux(self._stream)
+        while True:
+            try:
+                packet = next(packets)
+            except StopIteration:
+                return
+            except (OSError, av.error.FFmpegError) as error:
+                self._damage(f'the rest of it ({_reason(error)})')
+                return
+            try:
+                pictures = packet.decode()
+            except (OSError, av.error.FFmpegError) as error:
+                self._damage(f'a part after picture time {packet.pts} ({_reason(error)})')
+                continue
+            for picture in pictures:
+                if isinstance(picture, av.VideoFrame):
+                    if picture.is_corrupt:
+                        self._damage('a picture that FFmpeg marks as corrupt')
+                    else:
+                        yield picture
+
+    def _damage(self, what: str) -> None:
+        self.damaged += 1
+        self._report(f'clip {self.name}: skipped {what}')
+
+
+def _reason(error: Exception) -> str:
+    return getattr(error, 'strerror', None) or type(error).__name__
+
+
+class ClipWriter:
+    """
+    Writes an H.264 clip that browsers and players read.
+
+    Args:
+        path: the file to write.
+        width_px: width of the pictures; an odd last column is left out.
+        height_px: likewise.
+        rate_hz: nominal rate.
+        quality: constant rate factor, 0 (lossless) to 51.
+        preset: x264's trade of speed for size.
+    """
+
+    def __init__(self, path: str | Path, width_px: int, height_px: int, rate_hz: float, *,
+                 quality: int = 21, preset: str = 'veryfast') -> None:
+        import av
+        import av.error
+
+        if width_px < 2 or height_px < 2:
+            raise ImageError('size of a clip', got=(width_px, height_px),
+                             expected='at least 2 x 2 pixels')
+        self._frame = av.VideoFrame.from_ndarray
+        self._container = av.open(str(path), 'w', options={'movflags': 'faststart'})
+        self._stream = self._container.add_stream(
+            'libx264', rate=Fraction(rate_hz).limit_denominator(1001))
+        self._stream.width, self._stream.height = width_px & ~1, height_px & ~1
+        self._stream.pix_fmt = 'yuv420p'
+        self._stream.options = {'crf': str(quality), 'preset': preset}
+        self._stream.codec_context.time_base = Fraction(1, _TIME_BASE)
+        self._rate_hz = rate_hz
+        self._last = -1
+
+    def __enter__(self) -> ClipWriter:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def write(self, bgr: npt.NDArray[np.uint8], time_ns: int | None = None) -> None:
+        """
+        Append a picture.
+
+        Args:
+            bgr: (H, W, 3) of the clip's size.
+            time_ns: since the clip's start; None = one step after the last [ns].
+        """
+        height, width = self._stream.height, self._stream.width
+        picture = self._frame(np.ascontiguousarray(bgr[:height, :width]), format='bgr24')
+        step = max(1, round(_TIME_BASE / self._rate_hz))
+        wanted = self._last + step if time_ns is None else round(time_ns * _TIME_BASE / 1e9)
+        if self._last < 0 and time_ns is None:
+            wanted = 0
+        self._last = max(wanted, self._last + 1)
+        picture.pts = self._last
+        picture.time_base = Fraction(1, _TIME_BASE)
+        self._container.mux(self._stream.encode(picture))
+
+    def close(self) -> None:
+        """Write what is left and close the file."""
+        self._container.mux(self._stream.encode())
+        self._container.close()

@@ -1,0 +1,195 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+The recorder node: results as they are and images as JPEG into one MCAP file.
+
+Messages are stored under the stamp of their image, so a recording of a clip plays
+at the clip's own speed. Progress goes to stdout as lines of JSON.
+"""
+from __future__ import annotations
+
+import json
+import signal
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import cv2
+import rclpy
+from rclpy.event_handler import QoSSubscriptionMatchedInfo, SubscriptionEventCallbacks
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.node import Node
+from rclpy.serialization import deserialize_message, serialize_message
+from rclpy.signals import SignalHandlerOptions
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+
+from ros2_dice.errors import DiceError, ImageError
+from ros2_dice.msg import (
+    ContactArray,
+    HandFaceMeshArray,
+    HandJointsArray,
+    MeshTopologyArray,
+    Statistics,
+)
+from ros2_dice.ros.bag import BagWriter, header_stamp_ns
+from ros2_dice.ros.images import message_pixels
+from ros2_dice.ros.qos import best_effort, latched, reliable
+
+_REPORT_EVERY_S = 0.2
+
+
+class RecorderNode(Node):
+    """Subscribes to `image` or `image/compressed`, `camera_info` and the node's topics."""
+
+    def __init__(self) -> None:
+        super().__init__('recorder')
+        declare = self.declare_parameter
+        path = str(declare('path', 'recording.mcap').value)
+        name = str(declare('node', 'dice').value)
+        self._quality = int(declare('jpeg_quality', 90).value or 90)
+        paced = bool(declare('reliable_images', True).value)
+        compressed = declare('image_transport', 'raw').value == 'compressed'
+        images = reliable(200) if paced else best_effort(10)
+        self._bag = BagWriter(Path(path))
+        self._matched: dict[str, int] = {}
+        self._early: list[tuple[str, str, bytes]] = []
+        self._newest_ns: int | None = None
+        self._statistics: dict[str, object] = {}
+        self._unreadable = 0
+        self._reported_s = 0.0
+        self._announced = False
+        # A topology set is sent again and again; once in the recording is enough.
+        self._topologies = b''
+
+        if compressed:
+            self._record(CompressedImage, 'image/compressed', images)
+        else:
+            self.create_subscription(Image, 'image', self._take_image, images)
+            self._compressed_topic = self.resolve_topic_name('image') + '/compressed'
+        self._record(CameraInfo, 'camera_info', images)
+        for kind, topic, qos in ((HandFaceMeshArray, 'hand_face_meshes', reliable(200)),
+                                 (ContactArray, 'contacts', reliable(200)),
+                                 (HandJointsArray, 'hand_joints', reliable(200)),
+                                 (Statistics, 'statistics', reliable(50)),
+                                 (MeshTopologyArray, 'topologies', latched())):
+            self._record(kind, f'{name}/{topic}', qos)
+
+    def _record(self, kind: Any, topic: str, qos: Any) -> None:
+        """Subscribe to a topic and store its messages as they arrive."""
+        module, _, _ = kind.__module__.partition('.')
+        type_name = f'{module}/msg/{kind.__name__}'
+        full = self.resolve_topic_name(topic)
+
+        def take(cdr: bytes) -> None:
+            if kind is Statistics:
+                self._keep_statistics(cdr)
+            elif kind is MeshTopologyArray:
+                if cdr == self._topologies:
+                    return
+                self._topologies = cdr
+                self._store(full, type_name, cdr, None)
+                return
+            stamp_ns = header_stamp_ns(cdr)
+            if kind is CompressedImage:
+                self._newest_ns = stamp_ns
+            self._store(full, type_name, cdr, stamp_ns or None)
+
+        def matched(info: QoSSubscriptionMatchedInfo) -> None:
+            self._matched[topic] = info.current_count
+
+        self.create_subscription(
+            kind, topic, take, qos, raw=True,
+            event_callbacks=SubscriptionEventCallbacks(matched=matched))
+
+    def _store(self, topic: str, type_name: str, cdr: bytes, time_ns: int | None) -> None:
+        """Write, or keep until the first image says what time it is."""
+        if time_ns is None and self._newest_ns is None:
+            self._early.append((topic, type_name, cdr))
+            return
+        now_ns = time_ns if time_ns is not None else self._newest_ns
+        assert now_ns is not None
+        for early in self._early:
+            self._bag.write(*early, now_ns)
+        self._early.clear()
+        self._bag.write(topic, type_name, cdr, now_ns)
+
+    def _take_image(self, message: Image) -> None:
+        stamp_ns = message.header.stamp.sec * 1_000_000_000 + message.header.stamp.nanosec
+        self._newest_ns = stamp_ns
+        try:
+            pixels, order = message_pixels(message)  # type: ignore[arg-type]
+            done, data = cv2.imencode('.jpg', pixels if order == 'bgr' else pixels[:, :, ::-1],
+                                      [cv2.IMWRITE_JPEG_QUALITY, self._quality])
+        except (ImageError, cv2.error):
+            done, data = False, None
+        if not done or data is None:
+            self._unreadable += 1
+            return
+        picture = CompressedImage(header=message.header, format='bgr8; jpeg compressed bgr8')
+        picture.data.frombytes(data.tobytes())
+        self._store(self._compressed_topic, 'sensor_msgs/msg/CompressedImage',
+                    serialize_message(picture), stamp_ns)
+
+    def _keep_statistics(self, cdr: bytes) -> None:
+        message = deserialize_message(cdr, Statistics)
+        self._statistics = {
+            'received': message.received, 'processed': message.processed,
+            'published': message.published, 'pending': message.pending,
+            'dropped': message.dropped_overrun + message.dropped_stale,
+            'failed': message.failed_input + message.failed_estimator,
+            'backend': message.backend, 'device': message.device, 'precision': message.precision,
+            'stages_ms': {name: round(1e3 * mean, 2)
+                          for name, mean in zip(message.stage_names, message.stage_mean)}}
+
+    def report(self, last: bool = False) -> None:
+        """Print what has been recorded, a few times a second."""
+        if not last and time.monotonic() < self._reported_s + _REPORT_EVERY_S:
+            return
+        self._reported_s = time.monotonic()
+        ready = sum(count > 0 for topic, count in self._matched.items()
+                    if topic.endswith(('hand_face_meshes', 'contacts', 'hand_joints',
+                                       'statistics', 'topologies'))) == 5
+        print(json.dumps({'ready': ready, 'recorded': self._bag.counts, 'last': last,
+                          'unreadable': self._unreadable,
+                          'statistics': self._statistics}), flush=True)
+
+    def finish(self) -> None:
+        """Complete the file and say the last word."""
+        for early in self._early:
+            self._bag.write(*early, 0)
+        self._bag.close()
+        self.report(last=True)
+
+
+def main(words: list[str] | None = None) -> int:
+    """Run the node until it is interrupted."""
+    rclpy.init(args=words, signal_handler_options=SignalHandlerOptions.NO)
+    asked: list[int] = []
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda got, _: asked.append(got))
+    executor = SingleThreadedExecutor()
+    node = None
+    try:
+        node = RecorderNode()
+        executor.add_node(node)
+        while not asked:
+            executor.spin_once(timeout_sec=0.1)
+            node.report()
+        # What has arrived but not been taken yet.
+        end_s = time.monotonic() + 0.3
+        while time.monotonic() < end_s:
+            executor.spin_once(timeout_sec=0.02)
+        node.finish()
+        return 0
+    except DiceError as error:
+        print(f'recorder: {error}', file=sys.stderr)
+        return 1
+    finally:
+        executor.shutdown()
+        if node is not None:
+            node.destroy_node()
+        rclpy.try_shutdown()  # type: ignore[attr-defined]
+
+
+if __name__ == '__main__':
+    sys.exit(main())
