@@ -1,0 +1,191 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What happens to an image on the worker's thread: message, frame, estimate, messages."""
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import dataclass
+
+from rclpy.node import Node
+from sensor_msgs.msg import CompressedImage, Image
+
+from ros2_dice.errors import EstimatorError
+from ros2_dice.estimator import Estimator
+from ros2_dice.parameters import Settings
+from ros2_dice.ros.contacts import TouchTracker
+from ros2_dice.ros.images import Order, Pixels, compressed_pixels, message_pixels
+from ros2_dice.ros.log import Throttle, error_text
+from ros2_dice.ros.messages import TopologyBook
+from ros2_dice.ros.models import ModelHost, estimator_settings
+from ros2_dice.ros.outputs import Outputs, Result
+from ros2_dice.ros.pairing import CameraBook
+from ros2_dice.ros.statistics import StatisticsWindow
+from ros2_dice.types import Frame
+from ros2_dice.upright import Upright
+
+
+@dataclass(frozen=True)
+class Arrival:
+    """An image and when it came."""
+
+    message: Image | CompressedImage
+    arrived_s: float
+    """time.perf_counter() in the subscription's callback."""
+
+    @property
+    def stamp_ns(self) -> int:
+        """Stamp of the image [ns]."""
+        stamp = self.message.header.stamp
+        return stamp.sec * 1_000_000_000 + stamp.nanosec
+
+
+class Pipeline:
+    """
+    Turns arrivals into published results; everything but `is_stale` runs on the worker's thread.
+
+    Args:
+        host: holds the estimator.
+        outputs: publishes.
+        cameras: gives each picture its camera.
+        statistics: counts and times.
+    """
+
+    def __init__(self, node: Node, host: ModelHost, outputs: Outputs, cameras: CameraBook,
+                 statistics: StatisticsWindow, settings: Settings) -> None:
+        self._clock = node.get_clock()
+        self._logger = node.get_logger()
+        self._throttle = Throttle(self._logger)
+        self._host = host
+        self._outputs = outputs
+        self._cameras = cameras
+        self._statistics = statistics
+        self._touches = TouchTracker()
+        self._last_stamp_ns = 0
+        self._last_arrival_s = math.nan
+        self._frame_period_s = 0.1
+        self.apply(settings)
+
+    def apply(self, settings: Settings) -> None:
+        """Take over new values of live parameters."""
+        self._settings = settings
+        self._upright = Upright(settings.integer('input.rotation'),
+                                settings.flag('input.mirrored'))
+        if self._host.current is not None:
+            self._host.current.apply(estimator_settings(settings))
+
+    def reset(self) -> None:
+        """Forget tracks and filters; open touches end."""
+        self._last_stamp_ns = 0
+        self._touches.reset()
+        if self._host.current is not None:
+            self._host.current.reset()
+
+    def swap(self, estimator: Estimator) -> None:
+        """
+        Use another estimator from the next frame on.
+
+        Raises:
+            EstimatorError: the node was cleaned up while it was loading.
+        """
+        old = self._host.current
+        if old is None:
+            estimator.close()
+            raise EstimatorError('model', got='loaded too late', expected='a configured node')
+        estimator.apply(estimator_settings(self._settings))
+        self._host.current = estimator
+        self._touches.reset()
+        self._outputs.set_model(TopologyBook(estimator.topologies), estimator.model_id,
+                                self._settings)
+        old.close()
+
+    def is_stale(self, arrival: Arrival) -> bool:
+        """Tell whether an image is older than input.max_age; a stamp of zero has no age."""
+        max_age_s = self._settings.number('input.max_age')
+        age_s = (self._clock.now().nanoseconds - arrival.stamp_ns) * 1e-9
+        stale = max_age_s > 0.0 and arrival.stamp_ns > 0 and age_s > max_age_s
+        if stale:
+            self._throttle.warning('stale', (
+                f'image dropped: it is {age_s:.3g} s old, input.max_age is {max_age_s:g} s; set '
+                'it to 0 for bags, or check the clocks'))
+        return stale
+
+    def process(self, arrival: Arrival) -> None:
+        """Publish what is in an image, or that it could not be looked at."""
+        start_s = time.perf_counter()
+        stages_s = {'queue': start_s - arrival.arrived_s}
+        self._watch_stamp(arrival)
+        size_px = (0, 0)
+        kind = 'input'
+        try:
+            pixels, order = self._pixels(arrival.message)
+            size_px = (pixels.shape[1], pixels.shape[0])
+            camera = self._cameras.camera(*size_px,
+                                          self._settings.number('camera.horizontal_fov'))
+            if self._cameras.problem:
+                self._throttle.warning('camera', f'{self._cameras.problem}; the nominal lens '
+                                                 '(camera.horizontal_fov) is used')
+            frame = Frame(self._upright.picture(pixels), arrival.stamp_ns,
+                          arrival.message.header.frame_id, self._upright.camera(camera), order)
+            decoded_s = time.perf_counter()
+            kind = 'estimator'
+            assert self._host.current is not None
+            found = self._host.current.estimate(frame)
+        except Exception as error:
+            self._fail(arrival, size_px, kind, error, stages_s)
+            return
+        estimated_s = time.perf_counter()
+        estimates = self._upright.restore(found, size_px)
+        touches = self._touches.update(
+            estimates, arrival.stamp_ns, self._settings.number('contact.threshold'),
+            self._settings.number('contact.min_area'))
+        result = Result(arrival.message.header, arrival.stamp_ns, size_px,
+                        self._upright.intrinsics(camera), estimates, touches, frame, found)
+        self._outputs.publish(result, self._settings)
+        end_s = time.perf_counter()
+        stages_s['decode'] = decoded_s - start_s
+        stages_s['estimate'] = estimated_s - decoded_s
+        stages_s.update(self._host.current.stage_times_s)
+        stages_s['publish'] = end_s - estimated_s
+        stages_s['overhead'] = end_s - arrival.arrived_s - stages_s['estimate']
+        self._statistics.add(self._latency_s(arrival), stages_s)
+        self._measure_period(arrival)
+        self._outputs.publish_views(result, self._settings, self._frame_period_s)
+
+    def _pixels(self, message: Image | CompressedImage) -> tuple[Pixels, Order]:
+        if isinstance(message, CompressedImage):
+            return compressed_pixels(message.data)
+        return message_pixels(message, self._settings.text('input.encoding'))
+
+    def _fail(self, arrival: Arrival, size_px: tuple[int, int], kind: str, error: Exception,
+              stages_s: dict[str, float]) -> None:
+        """Publish, count and log a failed frame."""
+        message = arrival.message
+        if kind == 'input' and isinstance(message, Image):
+            size_px = (message.width, message.height)
+        reason = error_text(error)
+        self._outputs.publish_failed(message.header, size_px)
+        self._statistics.add(self._latency_s(arrival), stages_s, kind, reason)
+        what = 'image could not be read' if kind == 'input' else 'estimator failed'
+        self._throttle.warning(f'{kind} {reason[:60]}', f'{what}: {reason}')
+
+    def _watch_stamp(self, arrival: Arrival) -> None:
+        """Begin anew when stamps run backwards, as when a bag starts over."""
+        stamp_ns = arrival.stamp_ns
+        if stamp_ns < self._last_stamp_ns:
+            back_s = (self._last_stamp_ns - stamp_ns) * 1e-9
+            self._logger.warning(f'image stamps went back by {back_s:.3f} s: tracking starts anew')
+            self.reset()
+        self._last_stamp_ns = stamp_ns
+
+    def _latency_s(self, arrival: Arrival) -> float:
+        if arrival.stamp_ns == 0:
+            return math.nan
+        return (self._clock.now().nanoseconds - arrival.stamp_ns) * 1e-9
+
+    def _measure_period(self, arrival: Arrival) -> None:
+        period_s = arrival.arrived_s - self._last_arrival_s
+        self._last_arrival_s = arrival.arrived_s
+        if 0.0 < period_s < 10.0:
+            self._frame_period_s += 0.1 * (period_s - self._frame_period_s)
+
+

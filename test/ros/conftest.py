@@ -1,0 +1,126 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A dice node with a fake estimator in a thread of its own, and what talks to it."""
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+
+pytest.importorskip('rclpy')
+pytest.importorskip('ros2_dice.msg')
+
+import rclpy
+from fakes import Factory
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.parameter import Parameter
+from sensor_msgs.msg import Image
+
+from ros2_dice.msg import HandFaceMeshArray
+from ros2_dice.ros.node import DiceNode
+
+
+@pytest.fixture
+def factory() -> Factory:
+    return Factory()
+
+
+@pytest.fixture
+def make_dice(factory: Factory) -> Iterator[Callable[..., DiceNode]]:
+    """`make_dice(active=True, **parameters)`: names with __ for the point."""
+    running: list[tuple[Any, Any, Any, Any]] = []
+
+    def make(active: bool = True, **values: Any) -> DiceNode:
+        context = rclpy.Context()
+        rclpy.init(args=[], context=context)
+        overrides = [Parameter(name.replace('__', '.'), value=value)
+                     for name, value in values.items()]
+        dice = DiceNode(factory, context=context, parameter_overrides=overrides)
+        if active:
+            dice.trigger_configure()
+            dice.trigger_activate()
+        executor = SingleThreadedExecutor(context=context)
+        executor.add_node(dice)
+
+        def spin() -> None:
+            with contextlib.suppress(ExternalShutdownException):
+                executor.spin()
+
+        thread = threading.Thread(target=spin, name='dice_node')
+        thread.start()
+        running.append((context, executor, thread, dice))
+        return dice
+
+    yield make
+    for context, executor, thread, dice in running:
+        executor.shutdown()
+        thread.join(10)
+        dice.destroy_node()
+        rclpy.try_shutdown(context=context)
+
+
+class Camera:
+    """Publishes images and hears the meshes."""
+
+    def __init__(self, node: Any, wait_until: Callable[..., bool]) -> None:
+        self.node = node
+        self._wait_until = wait_until
+        self.meshes: list[HandFaceMeshArray] = []
+        self.publisher = node.create_publisher(Image, '/image', 10)
+        node.create_subscription(HandFaceMeshArray, '/dice/hand_face_meshes', self.meshes.append,
+                                 50)
+
+    def connect(self, dice: DiceNode) -> None:
+        """Wait until the node hears the images and is heard, on all topics listened to."""
+        def heard() -> bool:
+            names = {s.topic_name for s in self.node.subscriptions}
+            return all(p.get_subscription_count() for p in dice.publishers
+                       if p.topic_name in names)
+
+        assert self._wait_until(lambda: self.publisher.get_subscription_count() and heard())
+
+    def send(self, number: int = 0, **fields: Any) -> Image:
+        """Publish an image of this grey, stamped now; fields replace its own."""
+        message = image(number, self.node.get_clock().now().nanoseconds)
+        for name, value in fields.items():
+            setattr(message, name, value)
+        self.publisher.publish(message)
+        return message
+
+    def look(self, number: int = 0, **fields: Any) -> HandFaceMeshArray:
+        """Publish an image and return what the node says to it."""
+        before = len(self.meshes)
+        message = self.send(number, **fields)
+        assert self._wait_until(lambda: len(self.meshes) > before, 10), 'no answer to an image'
+        assert self.meshes[-1].header == message.header
+        return self.meshes[-1]
+
+
+def image(number: int = 0, stamp_ns: int = 0, width: int = 64, height: int = 48) -> Image:
+    """A small bgr8 image."""
+    message = Image(width=width, height=height, encoding='bgr8', step=3 * width)
+    message.header.frame_id = 'camera_optical_frame'
+    message.header.stamp.sec, message.header.stamp.nanosec = divmod(stamp_ns, 1_000_000_000)
+    message.data = np.full((height, width, 3), number % 256, np.uint8).tobytes()
+    return message
+
+
+@pytest.fixture
+def camera(node: Any, wait_until: Callable[..., bool]) -> Camera:
+    return Camera(node, wait_until)
+
+
+@pytest.fixture
+def call(node: Any, wait_until: Callable[..., bool]) -> Callable[..., Any]:
+    """`call(type, name, request)`: the response of a service."""
+    def call(kind: Any, name: str, request: Any, timeout_s: float = 20.0) -> Any:
+        client = node.create_client(kind, name)
+        assert client.wait_for_service(timeout_sec=timeout_s)
+        future = client.call_async(request)
+        assert wait_until(future.done, timeout_s)
+        return future.result()
+
+    return call

@@ -1,0 +1,129 @@
+# SPDX-License-Identifier: Apache-2.0
+"""An estimator that finds what it is told to, for tests of everything around estimators."""
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Mapping
+
+import numpy as np
+
+from ros2_dice.bodies import Part, Side, Topology, make_topology
+from ros2_dice.errors import AssetError, EstimatorError
+from ros2_dice.parameters import Settings
+from ros2_dice.types import (
+    BodyEstimate,
+    Frame,
+    Handedness,
+    HandFaceEstimate,
+    HandJoints,
+    Pose,
+    RegionContact,
+    Roi,
+    ScaleSource,
+    State,
+)
+
+REGIONS = ('first', 'second')
+
+
+def strip(family: str, part: Part, side: Side, count: int, *, shared: bool = True) -> Topology:
+    """A strip of triangles over `count` vertices, with two coarser levels."""
+    first = np.arange(count - 2, dtype=np.uint32)
+    faces = np.stack([first, first + 1, first + 2], axis=1)
+    rest = np.random.default_rng(int(part)).normal(0.0, 0.05, (count, 3)).astype(np.float32)
+    coarser = tuple(faces[::step] for step in (2, 4))
+    return make_topology(family, part, side, faces, rest, np.arange(count) % 2, REGIONS, 'CC0-1.0',
+                         may_be_shared=shared, coarser_faces=coarser)
+
+
+HAND = strip('fake', Part.HAND, Side.RIGHT, 60)
+FACE = strip('fake', Part.FACE, Side.NONE, 90)
+
+
+def estimate_of(stamp_ns: int, *, touch: float = 0.9, person_id: str = 'aaaaa',
+                hand_id: str = 'bbbbb') -> HandFaceEstimate:
+    """One hand on one face; the vertices depend on the stamp."""
+    offset = np.array([0.0, 0.0, 0.6 + (stamp_ns % 1000) * 1e-6], np.float32)
+    contact = np.zeros(FACE.vertex_count, np.float32)
+    contact[:10] = touch
+    deformation = np.zeros((FACE.vertex_count, 3), np.float32)
+    deformation[:10, 2] = 0.002 * touch
+    region = RegionContact('index_tip', 'left_cheek', touch, np.array([0.01, 0.02, 0.6]),
+                           np.array([0.0, 0.0, -1.0]), 1e-4, 0.002, -0.002, 0.004)
+    joints = HandJoints(np.zeros((26, 3)) + (0.1, 0.0, 0.6), np.tile([0.0, 0.0, 0.0, 1.0], (26, 1)),
+                        np.full(26, 0.01), np.full(26, 3, np.uint8))
+    pose = Pose(np.array([0.1, 0.0, 0.6]), np.array([0.0, 0.0, 0.0, 1.0]))
+    return HandFaceEstimate(
+        person_id, hand_id, Handedness.RIGHT, 0.9, State.MEASURED, ScaleSource.PRIOR, 0.05,
+        Roi(10, 20, 30, 40), pose, pose,
+        BodyEstimate(HAND.topology_id, HAND.rest_vertices_m + offset, 0.8,
+                     np.zeros(HAND.vertex_count, np.float32)),
+        BodyEstimate(FACE.topology_id, FACE.rest_vertices_m + offset, 0.7, contact,
+                     deformation if touch else None, has_deformation=True),
+        touch, -0.002, 0.004, 0.002 * touch, joints, (region,))
+
+
+class FakeEstimator:
+    """Finds one hand on one face in every picture."""
+
+    topologies = (HAND, FACE)
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.model_id = f'{settings.text("model.id")}/fake-fp32'
+        self.stage_times_s: Mapping[str, float] = {'fit': 0.001}
+        self.frames: list[Frame] = []
+        self.resets = 0
+        self.closed = False
+        self.delay_s = 0.0
+        self.error: Exception | None = None
+        self.nobody = False
+        self.gate = threading.Event()
+        self.gate.set()
+
+    def estimate(self, frame: Frame) -> tuple[HandFaceEstimate, ...]:
+        """Return the one estimate, after a delay, unless told to fail."""
+        self.gate.wait(20)
+        time.sleep(self.delay_s)
+        self.frames.append(frame)
+        if self.error is not None:
+            raise self.error
+        return () if self.nobody else (estimate_of(frame.stamp_ns),)
+
+    def apply(self, settings: Settings) -> None:
+        """Keep the settings."""
+        self.settings = settings
+
+    def reset(self) -> None:
+        """Count."""
+        self.resets += 1
+
+    def close(self) -> None:
+        """Remember."""
+        self.closed = True
+
+
+class Factory:
+    """Makes fake estimators and remembers them; refuses the ids that it is told to."""
+
+    def __init__(self) -> None:
+        self.made: list[FakeEstimator] = []
+        self.gate = threading.Event()
+        self.gate.set()
+        self.asset_error: AssetError | None = None
+
+    @property
+    def newest(self) -> FakeEstimator:
+        """The estimator that was made last."""
+        return self.made[-1]
+
+    def __call__(self, settings: Settings) -> FakeEstimator:
+        self.gate.wait(20)
+        if self.asset_error is not None:
+            raise self.asset_error
+        if settings.text('model.id') not in ('open', 'other'):
+            raise EstimatorError('parameter model.id', got=settings.text('model.id'),
+                                 expected='open or other')
+        self.made.append(FakeEstimator(settings))
+        return self.made[-1]
