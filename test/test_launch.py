@@ -59,6 +59,13 @@ class Shutdown:
         self.reason = reason
 
 
+class TimerAction:
+    """As launch.actions.TimerAction."""
+
+    def __init__(self, *, period, actions, cancel_on_shutdown=False):
+        self.period, self.actions = period, actions
+
+
 class LaunchConfiguration:
     """As launch.substitutions.LaunchConfiguration."""
 
@@ -99,7 +106,7 @@ def stand_ins(monkeypatch):
 
     module('launch', LaunchDescription=LaunchDescription_, LaunchContext=dict)
     module('launch.actions', DeclareLaunchArgument=DeclareLaunchArgument,
-           OpaqueFunction=OpaqueFunction, Shutdown=Shutdown)
+           OpaqueFunction=OpaqueFunction, Shutdown=Shutdown, TimerAction=TimerAction)
     module('launch.substitutions', LaunchConfiguration=LaunchConfiguration)
     module('launch_ros')
     module('launch_ros.actions', Node=Node)
@@ -169,3 +176,22 @@ def test_the_real_launch_system_reads_the_files(name):
     for argument in declared:
         argument.visit(context)
     assert {'model', 'params_file'} <= {argument.name for argument in declared}
+
+
+@pytest.mark.usefixtures('stand_ins')
+def test_replay_launch_ends_with_its_source(tmp_path):
+    pytest.importorskip('rclpy')
+    import cv2
+    import numpy as np
+
+    picture = tmp_path / 'a.png'
+    cv2.imwrite(str(picture), np.zeros((8, 8, 3), np.uint8))
+    source, node, recorder = launched('replay.launch.py', {
+        'images': str(picture), 'output': str(tmp_path / 'out.mcap')})
+    timer, = source.on_exit
+    assert isinstance(timer.actions[0], Shutdown)
+    assert [action.executable for action in (source, node, recorder)] == [
+        'source_node', 'dice_node', 'recorder_node']
+    assert float(recorder.sigterm_timeout) > 5
+    assert node.output == 'screen'
+    assert source.output['stdout'] == 'log'

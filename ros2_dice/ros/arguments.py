@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The arguments of dice.launch.py and of the runner: one table, checked in one way."""
+"""The arguments of the launch files and of the runner: one table each, checked in one way."""
 from __future__ import annotations
 
-from collections.abc import Mapping
+import argparse
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from ros2_dice.parameters import PARAMETERS, Value
 
 @dataclass(frozen=True)
 class Argument:
-    """One argument of dice.launch.py and of this module's command line."""
+    """One argument of a launch file."""
 
     name: str
     description: str
@@ -56,20 +57,25 @@ ARGUMENTS: Mapping[str, Argument] = {argument.name: argument for argument in (
 )}
 
 
-def check_arguments(given: Mapping[str, str]) -> dict[str, str]:
+def check_arguments(given: Mapping[str, str],
+                    table: Mapping[str, Argument] = ARGUMENTS) -> dict[str, str]:
     """
     Return the arguments with a value, checked.
+
+    Args:
+        given: names and words; an empty word counts as not given.
+        table: the arguments there are.
 
     Raises:
         ConfigError: an unknown name, or a value that is not among the choices.
     """
     words: dict[str, str] = {}
     for name, value in given.items():
-        if name not in ARGUMENTS:
-            raise ConfigError(f'argument {name}', expected=f'one of {", ".join(ARGUMENTS)}')
+        if name not in table:
+            raise ConfigError(f'argument {name}', expected=f'one of {", ".join(table)}')
         if value == '':
             continue
-        choices = ARGUMENTS[name].choices
+        choices = table[name].choices
         if choices == BOOLEAN:
             value = value.lower()
         if choices and value not in choices:
@@ -109,3 +115,28 @@ def existing_file(argument: str, path: str) -> Path:
     if not found.is_file():
         raise ConfigError(f'argument {argument}', got=path, expected='a file that exists')
     return found
+
+
+def parse_words(words: Sequence[str] | None, program: str, about: str,
+                table: Mapping[str, Argument] = ARGUMENTS) -> dict[str, str]:
+    """
+    Return what NAME:=VALUE words give, as `ros2 launch` reads them; --help lists the arguments.
+
+    Args:
+        words: the command line, None = that of this process.
+        program: its name in the help.
+        about: one line for the help.
+        table: the arguments there are.
+    """
+    parser = argparse.ArgumentParser(
+        prog=program, formatter_class=argparse.RawTextHelpFormatter,
+        description=f'{about}\n\n' + '\n'.join(
+            f'  {row.name:18}{row.description}' for row in table.values()))
+    parser.add_argument('arguments', nargs='*', metavar='NAME:=VALUE')
+    given = {}
+    for word in parser.parse_args(words).arguments:
+        name, separator, value = word.partition(':=')
+        if not separator:
+            parser.error(f'{word} is not NAME:=VALUE')
+        given[name] = value
+    return given

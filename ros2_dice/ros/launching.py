@@ -36,5 +36,5 @@ def node_action(process: Process, **options: Any) -> Any:
         additional_env=dict(process.environment),
         respawn=process.respawn,
         respawn_delay=1.0,
-        output='screen',
+        output={'stdout': 'log', 'stderr': 'screen'} if process.quiet else 'screen',
         **options)

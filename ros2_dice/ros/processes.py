@@ -12,7 +12,6 @@ nothing.
 """
 from __future__ import annotations
 
-import argparse
 import atexit
 import os
 import signal
@@ -27,7 +26,13 @@ from typing import Any
 
 from ros2_dice.errors import ConfigError, DiceError
 from ros2_dice.parameters import Value
-from ros2_dice.ros.arguments import ARGUMENTS, check_arguments, existing_file, parameter_value
+from ros2_dice.ros.arguments import (
+    ARGUMENTS,
+    check_arguments,
+    existing_file,
+    parameter_value,
+    parse_words,
+)
 from ros2_dice.share import share_folder
 
 PROFILE_VARIABLES = ('FASTRTPS_DEFAULT_PROFILES_FILE', 'FASTDDS_DEFAULT_PROFILES_FILE')
@@ -53,6 +58,8 @@ class Process:
     environment: Mapping[str, str] = field(default_factory=dict)
     """Variables that are added."""
     respawn: bool = False
+    quiet: bool = False
+    """Its stdout is for programs, not for people."""
 
 
 def processes(given: Mapping[str, str] | None = None) -> list[Process]:
@@ -221,6 +228,8 @@ def start(process: Process, **options: Any) -> subprocess.Popen[Any]:
         ConfigError: its executable is not installed.
     """
     options.setdefault('start_new_session', True)
+    if process.quiet:
+        options.setdefault('stdout', subprocess.DEVNULL)
     return subprocess.Popen(
         command(process), env={**os.environ, **process.environment}, **options)
 
@@ -239,8 +248,8 @@ def stop(running: Iterable[subprocess.Popen[Any]], grace_s: float = 5.0) -> None
             time.sleep(0.02)
 
 
-def watch(wanted: Sequence[Process], asked: Callable[[], object],
-          respawn_delay_s: float = 1.0) -> int:
+def watch(wanted: Sequence[Process], asked: Callable[[], object], *,
+          respawn_delay_s: float = 1.0, settle_s: float = 0.0) -> int:
     """
     Run processes until `asked` returns true or the first one ends; then stop the others.
 
@@ -250,6 +259,7 @@ def watch(wanted: Sequence[Process], asked: Callable[[], object],
         wanted: the first one is the main one; the others may end when they like.
         asked: called some 20 times a second.
         respawn_delay_s: between a crash and the next start [s].
+        settle_s: between the end of the first process and that of the others [s].
 
     Returns:
         0 when asked, else the exit status of the first process.
@@ -266,6 +276,7 @@ def watch(wanted: Sequence[Process], asked: Callable[[], object],
                     del due_s[index]
                     running[index] = start(process)
             if running[0].poll() is not None and 0 not in due_s:
+                time.sleep(settle_s)
                 return running[0].returncode
             time.sleep(0.05)
         return 0
@@ -273,28 +284,29 @@ def watch(wanted: Sequence[Process], asked: Callable[[], object],
         stop(running)
 
 
-def main(words: Sequence[str] | None = None) -> int:
-    """Run what NAME:=VALUE words ask for until interrupted; return the exit status."""
-    parser = argparse.ArgumentParser(
-        prog='python -m ros2_dice.ros.processes', formatter_class=argparse.RawTextHelpFormatter,
-        description='Run the node without the launch system. Arguments as of dice.launch.py:\n\n'
-        + '\n'.join(f'  {row.name:18}{row.description}' for row in ARGUMENTS.values()))
-    parser.add_argument('arguments', nargs='*', metavar='NAME:=VALUE')
-    given = {}
-    for word in parser.parse_args(words).arguments:
-        name, separator, value = word.partition(':=')
-        if not separator:
-            parser.error(f'{word} is not NAME:=VALUE')
-        given[name] = value
+def run(make: Callable[[], Sequence[Process]], *, settle_s: float = 0.0) -> int:
+    """
+    Make and run processes until they end or this one gets SIGINT or SIGTERM.
+
+    Returns:
+        The exit status: 2 = what was asked for is wrong, and stderr says why.
+    """
     try:
-        wanted = processes(given)
+        wanted = make()
         asked: list[bool] = []
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda *_: asked.append(True))
-        return watch(wanted, lambda: asked)
+        return watch(wanted, lambda: asked, settle_s=settle_s)
     except DiceError as error:
         print(f'error: {error}', file=sys.stderr)
         return 2
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """Run what NAME:=VALUE words ask for until interrupted; return the exit status."""
+    given = parse_words(words, 'python -m ros2_dice.ros.processes',
+                        'Run the node without the launch system. Arguments of dice.launch.py:')
+    return run(lambda: processes(given))
 
 
 if __name__ == '__main__':

@@ -49,6 +49,7 @@ class SourceNode(Node):
         self._start_timeout_s = float(declare('start_timeout', 60.0).value or 0)
         self._result_timeout_s = float(declare('result_timeout', 30.0).value or 0)
         self.source: Source = open_source(str(self._text), self._skip, topic=str(self._topic))
+        self._rate = max(float(declare('rate', 1.0).value or 1.0), 1e-3)
         self.realtime = bool(declare('realtime', False).value) or self.source.live
         self._raw = self.source.transport == 'raw'
         qos = best_effort(2) if self.realtime else reliable(10)
@@ -85,7 +86,7 @@ class SourceNode(Node):
         start_s, first_ns = time.monotonic(), None
         for shot in self.source:
             first_ns = shot.time_ns if first_ns is None else first_ns
-            due_s = start_s + 1e-9 * (shot.time_ns - first_ns)
+            due_s = start_s + 1e-9 * (shot.time_ns - first_ns) / self._rate
             while self.realtime and not self.source.live and (
                     wait_s := due_s - time.monotonic()) > 0:
                 if not step(wait_s):
