@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
@@ -32,6 +33,8 @@ EXAMPLES = """
 _SIZE_PX = (1280, 720)
 _MOST_FRAMES = 150
 """Frames kept: 415 MB at 1280x720. Longer runs play them there and back."""
+_SENT_FRAMES = 60
+"""Frames that `benchmark node` keeps, in the player twice."""
 
 
 @app.callback()
@@ -100,6 +103,54 @@ def time_open(
     _show(report)
 
 
+@app.command('node')
+def time_node(
+        source: Annotated[str, typer.Option(
+            help='A clip, or sample for the shipped one.')] = 'sample',
+        json_file: Annotated[Path | None, typer.Option(
+            '--json', help='Write the figures here, too.')] = None,
+        threads: Annotated[int, typer.Option(min=1, help='Threads of the estimator.')] = 2,
+        frames: Annotated[int, typer.Option(min=1, help='Frames to send.')] = 200,
+        rate: Annotated[float, typer.Option(
+            min=0.1, help='Frames per second; low, so that none has to wait.')] = 10.0) -> None:
+    """
+    Time what the node adds to the estimator: arrival to publication, less the estimator's time.
+
+    A second process sends the clip, scaled to 1280x720, as raw images over DDS and receives the
+    meshes. The first tenth of the frames is left out.
+    """
+    os.environ.setdefault('OPENBLAS_NUM_THREADS', '1')
+    from ros2_dice.evaluation.clips import load_clip
+    from ros2_dice.evaluation.machine import environment
+    from ros2_dice.evaluation.timing import node_report
+
+    path = _source(source)
+    with tempfile.NamedTemporaryFile(suffix='.rgb') as file:
+        clip = load_clip(path, Path(file.name), limit=_SENT_FRAMES, size_px=_SIZE_PX)
+        measured = _run_node([file.name, *map(str, clip.pixels.shape[:3]), '--frames',
+                              str(frames), '--rate', str(rate), '--threads', str(threads)])
+    report = {**node_report(measured), 'source': path.name, 'size_px': list(_SIZE_PX),
+              'threads': threads, 'rate_hz': rate, 'environment': environment()}
+    if json_file is not None:
+        json_file.write_text(json.dumps(report, indent=2) + '\n')
+    _show(report)
+    sizes = report['message_byte']
+    typer.echo(f'mesh message: median {sizes["median"]} byte, largest {sizes["max"]}; '
+               f'{report["received"]} of {frames} frames came back')
+
+
+def _run_node(words: list[str]) -> dict[str, Any]:
+    """Run the ROS side in a process of its own: only ros2_dice.ros imports rclpy."""
+    from ros2_dice.errors import EstimatorError
+
+    done = subprocess.run([sys.executable, '-m', 'ros2_dice.ros.overhead', *words],
+                          stdout=subprocess.PIPE, text=True)
+    if done.returncode:
+        raise EstimatorError('the node', got=f'exit status {done.returncode}', expected='0',
+                             next_step='ros2-dice doctor says what is missing')
+    return json.loads(done.stdout.splitlines()[-1])
+
+
 def _source(source: str) -> Path:
     if source != 'sample':
         return Path(source)
@@ -147,7 +198,9 @@ def _show(report: dict[str, Any]) -> None:
         title=f'{report["model"]} on {report["source"]}, '
               f'{report["size_px"][0]}x{report["size_px"][1]}, {report["threads"]} threads',
         title_justify='left')
-    rows = [*report['stages'].items(), ('whole frame', report)]
+    rows = [*report['stages'].items()]
+    if 'median_ms' in report:
+        rows.append(('whole frame', report))
     if 'peer' in report:
         rows.append((f'MediaPipe {report["peer"]["mediapipe"]}',
                      {**report['peer'], 'frames': report['frames']}))
@@ -156,7 +209,8 @@ def _show(report: dict[str, Any]) -> None:
                       str(row['frames']))
     console = Console()
     console.print(table)
-    console.print(f'{report["frames"]} frames: face in {report["frames_with_face"]}, hand in '
+    if 'frames_with_face' in report:
+        console.print(f'{report["frames"]} frames: face in {report["frames_with_face"]}, hand in '
                   f'{report["frames_with_hand"]}, touch in {report["frames_with_contact"]}')
     if 'peer' in report:
         console.print(f'ratio of the medians, ours to the peer\'s: {report["peer"]["ratio"]:.2f}')

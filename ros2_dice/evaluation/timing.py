@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -130,3 +131,27 @@ def _one_frame(estimator: Estimator, clip: Clip, number: int, stamp: int, thresh
     timing.with_face += any(e.face is not None for e in estimates)
     timing.with_hand += any(e.hand is not None for e in estimates)
     timing.with_contact += any(e.contact_probability >= threshold for e in estimates)
+
+
+def node_report(measured: Mapping[str, Any]) -> dict[str, Any]:
+    """
+    Summarize what `ros2_dice.ros.overhead` measured; the first tenth of the frames is left out.
+
+    Returns:
+        `stages` with the spread of each, `message_byte` {median, max}, `received`, `frames`,
+        `model`.
+    """
+    frames = measured['stages_s'][len(measured['stages_s']) // 10:]
+    times_s: dict[str, list[float]] = {}
+    for frame in frames:
+        for name, spent_s in frame.items():
+            if name != 'total':  # the node's own stage `estimate` is the same
+                times_s.setdefault(name, []).append(spent_s)
+    sizes = measured['sizes_byte']
+    return {
+        'model': measured['model'], 'frames': len(frames), 'received': len(sizes),
+        'stages': {name: {**Spread.of(values).as_json(), 'frames': len(values)}
+                   for name, values in times_s.items()},
+        'message_byte': {'median': int(np.median(sizes)) if sizes else 0,
+                         'max': max(sizes, default=0)},
+    }

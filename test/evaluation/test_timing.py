@@ -13,7 +13,7 @@ from ros2_dice.errors import EstimatorError, ImageError
 from ros2_dice.evaluation.clips import Clip, fit_into, load_clip
 from ros2_dice.evaluation.peer import Peer
 from ros2_dice.evaluation.still import SHIFT_PX, Stroke, jitter, trembling
-from ros2_dice.evaluation.timing import Spread, measure, there_and_back
+from ros2_dice.evaluation.timing import Spread, measure, node_report, there_and_back
 
 
 class CountingEstimator:
@@ -63,6 +63,16 @@ def test_spread():
     assert spread.as_json()['median_ms'] == 2.0
     assert spread.as_json()['max_ms'] == 9.0
     assert math.isnan(Spread.of([]).p95_ms)
+
+
+def test_node_report_leaves_the_first_tenth_out():
+    frames = [{'overhead': 1.0, 'total': 1.0}] + [{'overhead': 0.002, 'total': 0.1}] * 9
+    report = node_report({'stages_s': frames, 'sizes_byte': [10, 20, 30], 'model': 'm'})
+    assert report['frames'] == 9
+    assert set(report['stages']) == {'overhead'}
+    assert report['stages']['overhead']['max_ms'] == 2.0
+    assert report['message_byte'] == {'median': 20, 'max': 30}
+    assert node_report({'stages_s': [], 'sizes_byte': [], 'model': ''})['received'] == 0
 
 
 def test_fit_into_keeps_proportions():
