@@ -73,7 +73,7 @@ def test_ply_holds_contact_and_deformation(tmp_path: Path) -> None:
 def test_glb_holds_all_meshes_the_right_way_up(tmp_path: Path) -> None:
     meshes = export_meshes([HAND, FACE], estimates())
     write_glb(tmp_path / 'all.glb', meshes)
-    scene = trimesh.load_scene(tmp_path / 'all.glb')
+    scene: Any = trimesh.load(tmp_path / 'all.glb')  # load_scene came with 4.6
     assert set(scene.geometry) == {mesh.name for mesh in meshes}
     solid = scene.geometry['a0000_face']
     np.testing.assert_allclose(solid.vertices, meshes[0].vertices_m * [1, -1, -1], atol=1e-6)
