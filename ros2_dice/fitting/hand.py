@@ -36,7 +36,6 @@ SHAPE_SIGMA = 0.35
 CLAMP_SIGMA = 0.01
 """Of `log_z`: how firmly the touch hypothesis holds the depth."""
 _PALM = (0, 1, 5, 9, 13, 17)
-_KNUCKLES = (5, 9, 13, 17)
 _POSE, _ANGLES = 7, slice(7, 29)
 _Z, _SIZE = 5, 6
 _MIN_DEPTH_M, _MAX_DEPTH_M = 0.08, 20.0
@@ -68,7 +67,6 @@ class _Problem:
         world = np.asarray(observation.world_m, float) @ ray_rotation(
             camera, self.points_px.mean(axis=0)).T
         self.world = world - world.mean(axis=0)
-        self.world_palm = float(np.linalg.norm(world[[*_KNUCKLES]] - world[0]))
         self.columns = 29 if fixed_shape else 39
 
     def evaluate(self, state: HandState) -> tuple[float, Kinematics, tuple[FloatArray, ...]]:
@@ -82,9 +80,11 @@ class _Problem:
                    - self.points_px) / self.sigma_px
         square = (picture * picture).sum(axis=1)
         robust = 1.0 / (1.0 + square / ROBUST ** 2)
-        palm = float(np.linalg.norm(arm[[*_KNUCKLES]] - arm[0]))
-        ratio = self.world_palm / max(palm, 1e-6)
-        world = (ratio * (arm - arm.mean(axis=0)) - self.world) / WORLD_SIGMA_M
+        centred = arm - arm.mean(axis=0)
+        # The best size of the metric points: its own derivative is then zero by construction.
+        ratio = float(np.vdot(centred, self.world)) / max(float(np.vdot(centred, centred)), 1e-12)
+        ratio = min(max(ratio, 0.3), 3.0)
+        world = (ratio * centred - self.world) / WORLD_SIGMA_M
         angles = state.angles_rad
         over = np.minimum(angles - self.hand.angle_low, 0) + np.maximum(
             angles - self.hand.angle_high, 0)
@@ -114,7 +114,7 @@ class _Problem:
             moved[:, :, 29:] = to_camera @ pose.d_shape
         rows = np.empty((105, count))
         centred = moved - moved.mean(axis=0)
-        centred[:, :, _SIZE] = 0.0  # the ratio takes up the size
+        centred[:, :, _SIZE] = 0.0  # taken up by the ratio
         np.multiply(centred.reshape(63, count), ratio / WORLD_SIGMA_M, out=rows[42:])
         moved[:, 0, 3] = moved[:, 1, 4] = translation[2]
         moved[:, :, _Z] = translation
@@ -201,7 +201,7 @@ def _bends(points: FloatArray) -> FloatArray:
 
 
 def fit_hand(hand: OpenHand, observation: HandObservation, camera: Camera, prior: SizePrior, *,
-             start: HandState | None = None, log_z: float | None = None, iterations: int = 12,
+             start: HandState | None = None, log_z: float | None = None, iterations: int = 20,
              fixed_shape: bool = False) -> HandFit:
     """
     Return the most probable hand for one observation.
@@ -219,7 +219,7 @@ def fit_hand(hand: OpenHand, observation: HandObservation, camera: Camera, prior
     problem = _Problem(hand, observation, camera, prior, log_z, fixed_shape)
     state = start or first_guess(hand, observation, camera, prior)
     cost, pose, parts = problem.evaluate(state)
-    damping = 1e-2 if start is None else 1e-3
+    damping, enough = (1e-2, 3e-4) if start is None else (1e-3, 2e-3)
     for _ in range(iterations):
         matrix, gradient = problem.normal_equations(state, pose, parts)
         diagonal = matrix.flat[::len(matrix) + 1].copy()
@@ -229,13 +229,13 @@ def fit_hand(hand: OpenHand, observation: HandObservation, camera: Camera, prior
             trial_cost, trial_pose, trial_parts = problem.evaluate(trial)
             if trial_cost < cost:
                 break
-            damping *= 6.0
+            damping *= 8.0
         else:
             break
         gain = (cost - trial_cost) / max(cost, 1e-12)
         state, cost, pose, parts = trial, trial_cost, trial_pose, trial_parts
-        damping = max(damping / 8.0, 1e-5)
-        if gain < 1e-3:
+        damping = max(damping / 8.0, 1e-4)
+        if gain < enough:
             break
     if log_z is not None:
         cost -= ((math.log(state.translation_m[2]) - log_z) / CLAMP_SIGMA) ** 2

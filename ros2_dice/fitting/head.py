@@ -56,9 +56,10 @@ class _Points:
     def __init__(self, head: OpenHead, index: np.ndarray, expressions: np.ndarray) -> None:
         self.index = index
         self.rest = head.landmark_rest_m[index].T.copy()
-        # The sum of the weights stays that of all points, so that the priors keep their meaning.
-        weight = head.landmark_weight[index]
-        self.weight = weight * head.landmark_weight.sum() / weight.sum()
+        # Points that are left out lend their weight to the nearest one that is not, so that a
+        # choice of points has its minimum where all of them have it.
+        away = np.linalg.norm(head.landmark_rest_m[:, None] - head.landmark_rest_m[index], axis=-1)
+        self.weight = np.bincount(away.argmin(axis=1), head.landmark_weight, len(index))
         dirs = head.landmark_dirs[index].transpose(1, 0, 2).astype(np.float32)
         identities = head.identity_count
         self.identity = np.ascontiguousarray(dirs[..., :identities])

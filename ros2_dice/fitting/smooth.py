@@ -18,10 +18,14 @@ from ros2_dice.bodies import HandState, HeadState
 from ros2_dice.bodies.rotation import rotation_matrix, rotation_vector
 from ros2_dice.types import FloatArray
 
-SPEED_CUTOFF_HZ = 3.0
+SPEED_CUTOFF_HZ, DEPTH_SPEED_CUTOFF_HZ = 3.0, 1.0
 """Cutoff of the speed that opens the filter."""
-DEPTH_CALM = 0.4
-"""Cutoff of depth against the one across the picture."""
+NOISE_MPS, DEPTH_NOISE_MPS = 0.03, 0.15
+"""Speeds below this are mostly noise and hardly open the filter [m/s]."""
+RAY_CALM, DEPTH_CALM = 3.0, 0.2
+"""Cutoff at rest across the picture and along depth, as a factor: noise differs as much."""
+FIRST_FRAMES = 5
+"""The first measurements are averaged: a track starts where they agree, not at the first one."""
 SHAPE_CUTOFF_HZ = 0.3
 """Shapes and sizes do not change with time, only what is known of them."""
 COASTING_S = 0.1
@@ -46,11 +50,16 @@ class OneEuro:
     Args:
         lever_m: metres at the surface for one unit.
         calm: factor on the cutoff at rest.
+        noise_mps: speed that noise alone may show.
+        speed_cutoff_hz: of the speed's own low-pass.
     """
 
-    def __init__(self, lever_m: float = 1.0, calm: float = 1.0) -> None:
+    def __init__(self, lever_m: float = 1.0, calm: float = 1.0, noise_mps: float = NOISE_MPS,
+                 speed_cutoff_hz: float = SPEED_CUTOFF_HZ) -> None:
         self.value: FloatArray | None = None
         self.lever_m, self._calm = lever_m, calm
+        self._noise, self._speed_cutoff = noise_mps, speed_cutoff_hz
+        self._count = 0
         self._measured = np.zeros(0)
         self._rate = np.zeros(0)
 
@@ -60,10 +69,15 @@ class OneEuro:
             self.value, self._rate = measured, np.zeros_like(measured)
         else:
             rate = (measured - self._measured) / dt_s
-            self._rate = self._rate + _share(SPEED_CUTOFF_HZ, dt_s) * (rate - self._rate)
-            cutoff = smoothing.min_cutoff_hz * self._calm + smoothing.beta * self.lever_m * float(
-                np.linalg.norm(self._rate))
-            self.value = self.value + _share(cutoff, dt_s) * (measured - self.value)
+            self._rate = self._rate + _share(self._speed_cutoff, dt_s) * (rate - self._rate)
+            speed = self.lever_m * float(np.linalg.norm(self._rate))
+            cutoff = smoothing.min_cutoff_hz * self._calm + smoothing.beta * _clear(
+                speed, self._noise)
+            share = _share(cutoff, dt_s)
+            if self._count < FIRST_FRAMES:
+                share = max(share, 1.0 / (self._count + 1))
+            self.value = self.value + share * (measured - self.value)
+        self._count += 1
         self._measured = measured
         return self.value
 
@@ -79,6 +93,7 @@ class RotationOneEuro:
     def __init__(self, lever_m: float) -> None:
         self.value: FloatArray | None = None
         self.lever_m = lever_m
+        self._count = 0
         self._measured = np.eye(3)
         self._rate = np.zeros(3)
 
@@ -89,10 +104,14 @@ class RotationOneEuro:
         else:
             rate = rotation_vector(measured @ self._measured.T) / dt_s
             self._rate = self._rate + _share(SPEED_CUTOFF_HZ, dt_s) * (rate - self._rate)
-            cutoff = smoothing.min_cutoff_hz + smoothing.beta * self.lever_m * float(
-                np.linalg.norm(self._rate))
+            speed = self.lever_m * float(np.linalg.norm(self._rate))
+            share = _share(smoothing.min_cutoff_hz + smoothing.beta * _clear(speed, NOISE_MPS),
+                           dt_s)
+            if self._count < FIRST_FRAMES:
+                share = max(share, 1.0 / (self._count + 1))
             turn = rotation_vector(measured @ self.value.T)
-            self.value = rotation_matrix(_share(cutoff, dt_s) * turn) @ self.value
+            self.value = rotation_matrix(share * turn) @ self.value
+        self._count += 1
         self._measured = measured
         return self.value
 
@@ -124,8 +143,9 @@ class _Place:
 
     def __init__(self, lever_m: float) -> None:
         self._rotation = RotationOneEuro(lever_m)
-        self._ray = OneEuro()
-        self._depth = OneEuro(calm=DEPTH_CALM)
+        self._ray = OneEuro(calm=RAY_CALM)
+        self._depth = OneEuro(calm=DEPTH_CALM, noise_mps=DEPTH_NOISE_MPS,
+                              speed_cutoff_hz=DEPTH_SPEED_CUTOFF_HZ)
         self._log_scale = 0.0
 
     def update(self, state: HandState | HeadState, log_scale: float, dt_s: float,
@@ -202,6 +222,11 @@ def _share(cutoff_hz: float, dt_s: float) -> float:
     """Return the weight of a new sample in a first-order low-pass."""
     turn = 2.0 * math.pi * cutoff_hz * dt_s
     return turn / (1.0 + turn)
+
+
+def _clear(speed_mps: float, noise_mps: float) -> float:
+    """Return the speed with what may be noise taken away: quadratic below, linear above."""
+    return speed_mps * speed_mps / (speed_mps + noise_mps)
 
 
 def _coasted(gap_s: float) -> float:

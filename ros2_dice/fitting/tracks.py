@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ros2_dice.bodies import HandState, HeadState, OpenBodies
-from ros2_dice.fitting.hand import HandFit, fit_hand, first_guess
+from ros2_dice.fitting.hand import HandFit, first_guess, fit_hand
 from ros2_dice.fitting.head import HeadFitter
 from ros2_dice.fitting.priors import SizePrior
 from ros2_dice.fitting.results import FittedHand, FittedHead
@@ -23,7 +23,8 @@ SETTLED_AFTER = 30
 """Good frames after which identity and shape are kept."""
 NOMINAL_DT_S = 1.0 / 30.0
 """For frames that carry the stamp of the one before."""
-WARM_ITERATIONS = 2
+WARM_ITERATIONS, COLD_ITERATIONS = 4, 20
+HEAD_WARM_ITERATIONS, HEAD_COLD_ITERATIONS = 2, 6
 GOOD_HAND_COST = 90.0
 SETTLED_SIZE_SIGMA = 0.004
 """Of a settled hand's log size: it may creep, not jump."""
@@ -100,7 +101,7 @@ class HeadTrack:
         fit = self._fitter.fit(
             observation, context.camera, start=start, fixed_identity=settled,
             size_prior=size_prior, trust=trust,
-            iterations=WARM_ITERATIONS if dt_s is not None else 6)
+            iterations=HEAD_WARM_ITERATIONS if dt_s is not None else HEAD_COLD_ITERATIONS)
         self._state = fit.state
         self._confidence = float(observation.score)
         if not settled:
@@ -202,9 +203,10 @@ class HandTrack:
             start = side.state if warm else None
             if start is None and settled:
                 start = self._known_start(side, hand, context, tight)
-            fit = fit_hand(self._bodies.hand(side.left), hand.observation, context.camera, tight,
-                           start=start, iterations=WARM_ITERATIONS if warm and start else 12,
-                           fixed_shape=settled)
+            fit = fit_hand(
+                self._bodies.hand(side.left), hand.observation, context.camera, tight, start=start,
+                iterations=WARM_ITERATIONS if warm and start else COLD_ITERATIONS,
+                fixed_shape=settled)
             side.state = fit.state
             side.cost += fit.cost - SIDE_WEIGHT * math.log(1.0 - right if side.left else right)
             fits.append(fit)
