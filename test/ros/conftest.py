@@ -2,12 +2,12 @@
 """A dice node with a fake estimator in a thread of its own, and what talks to it."""
 from __future__ import annotations
 
+import array
 import contextlib
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import numpy as np
 import pytest
 
 pytest.importorskip('rclpy')
@@ -23,43 +23,67 @@ from ros2_dice.msg import HandFaceMeshArray
 from ros2_dice.ros.node import DiceNode
 
 
+@pytest.fixture(scope='session')
+def context() -> Iterator[Any]:
+    """
+    One DDS participant for all tests here, instead of two for each.
+
+    A process that keeps making participants gives new ones the ids of dead ones, whose last words
+    then take endpoints of the new ones away. Tests between processes are in test/system.
+    """
+    context = rclpy.Context()
+    rclpy.init(args=[], context=context)
+    yield context
+    rclpy.try_shutdown(context=context)
+
+
+@contextlib.contextmanager
+def spinning(node: Any, context: Any) -> Iterator[None]:
+    """Spin a node in a thread; take it down in the order that rclpy needs."""
+    executor = SingleThreadedExecutor(context=context)
+    executor.add_node(node)
+
+    def spin() -> None:
+        with contextlib.suppress(ExternalShutdownException):
+            executor.spin()
+
+    thread = threading.Thread(target=spin, name=node.get_name())
+    thread.start()
+    try:
+        yield
+    finally:
+        executor.shutdown()  # wakes spin() up
+        thread.join(10)
+        node.destroy_node()
+
+
+@pytest.fixture
+def node(context: Any) -> Iterator[Any]:
+    node = rclpy.create_node('test_node', context=context)
+    with spinning(node, context):
+        yield node
+
+
 @pytest.fixture
 def factory() -> Factory:
     return Factory()
 
 
 @pytest.fixture
-def make_dice(factory: Factory) -> Iterator[Callable[..., DiceNode]]:
+def make_dice(factory: Factory, context: Any) -> Iterator[Callable[..., DiceNode]]:
     """`make_dice(active=True, **parameters)`: names with __ for the point."""
-    running: list[tuple[Any, Any, Any, Any]] = []
+    with contextlib.ExitStack() as running:
+        def make(active: bool = True, **values: Any) -> DiceNode:
+            overrides = [Parameter(name.replace('__', '.'), value=value)
+                         for name, value in values.items()]
+            dice = DiceNode(factory, context=context, parameter_overrides=overrides)
+            if active:
+                dice.trigger_configure()
+                dice.trigger_activate()
+            running.enter_context(spinning(dice, context))
+            return dice
 
-    def make(active: bool = True, **values: Any) -> DiceNode:
-        context = rclpy.Context()
-        rclpy.init(args=[], context=context)
-        overrides = [Parameter(name.replace('__', '.'), value=value)
-                     for name, value in values.items()]
-        dice = DiceNode(factory, context=context, parameter_overrides=overrides)
-        if active:
-            dice.trigger_configure()
-            dice.trigger_activate()
-        executor = SingleThreadedExecutor(context=context)
-        executor.add_node(dice)
-
-        def spin() -> None:
-            with contextlib.suppress(ExternalShutdownException):
-                executor.spin()
-
-        thread = threading.Thread(target=spin, name='dice_node')
-        thread.start()
-        running.append((context, executor, thread, dice))
-        return dice
-
-    yield make
-    for context, executor, thread, dice in running:
-        executor.shutdown()
-        thread.join(10)
-        dice.destroy_node()
-        rclpy.try_shutdown(context=context)
+        yield make
 
 
 class Camera:
@@ -104,7 +128,7 @@ def image(number: int = 0, stamp_ns: int = 0, width: int = 64, height: int = 48)
     message = Image(width=width, height=height, encoding='bgr8', step=3 * width)
     message.header.frame_id = 'camera_optical_frame'
     message.header.stamp.sec, message.header.stamp.nanosec = divmod(stamp_ns, 1_000_000_000)
-    message.data = np.full((height, width, 3), number % 256, np.uint8).tobytes()
+    message.data = array.array('B', bytes([number % 256]) * (3 * width * height))
     return message
 
 
@@ -116,9 +140,13 @@ def camera(node: Any, wait_until: Callable[..., bool]) -> Camera:
 @pytest.fixture
 def call(node: Any, wait_until: Callable[..., bool]) -> Callable[..., Any]:
     """`call(type, name, request)`: the response of a service."""
+    clients: dict[str, Any] = {}
+
     def call(kind: Any, name: str, request: Any, timeout_s: float = 20.0) -> Any:
-        client = node.create_client(kind, name)
-        assert client.wait_for_service(timeout_sec=timeout_s)
+        client = clients.get(name)
+        if client is None:
+            client = clients[name] = node.create_client(kind, name)
+            assert client.wait_for_service(timeout_sec=timeout_s)
         future = client.call_async(request)
         assert wait_until(future.done, timeout_s)
         return future.result()

@@ -99,7 +99,7 @@ def test_qos_can_be_overridden(make_dice, node, camera):
 
 
 def test_late_joiner_gets_all_levels_at_once(make_dice, node, wait_until):
-    dice = make_dice()
+    make_dice()
     received = []
     node.create_subscription(MeshTopologyArray, '/dice/topologies', received.append,
                              qos.latched())
@@ -118,7 +118,7 @@ def test_late_joiner_gets_all_levels_at_once(make_dice, node, wait_until):
 
 
 def test_topologies_are_repeated(make_dice, node, wait_until):
-    dice = make_dice(topology__republish_period=0.3)
+    make_dice(topology__republish_period=0.3)
     received = []
     node.create_subscription(MeshTopologyArray, '/dice/topologies', received.append,
                              qos.latched())

@@ -1,0 +1,151 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Lifecycle: cycles, failures that can be mended, missing and broken assets."""
+import pytest
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from fakes import Factory
+from lifecycle_msgs.msg import State, Transition
+from lifecycle_msgs.srv import ChangeState, GetState
+from rclpy.parameter import Parameter
+
+from ros2_dice.errors import AssetError
+from ros2_dice.msg import HandFaceMeshArray
+
+
+@pytest.fixture
+def change(call):
+    def change(transition):
+        request = ChangeState.Request()
+        request.transition.id = transition
+        return call(ChangeState, '/dice/change_state', request).success
+
+    return change
+
+
+@pytest.fixture
+def state(call):
+    return lambda: call(GetState, '/dice/get_state', GetState.Request()).current_state.id
+
+
+def test_transitions_by_service(make_dice, camera, factory, change, state):
+    dice = make_dice(active=False)
+    assert state() == State.PRIMARY_STATE_UNCONFIGURED
+    assert change(Transition.TRANSITION_CONFIGURE)
+    assert state() == State.PRIMARY_STATE_INACTIVE
+    assert camera.node.count_subscribers('/image') == 0
+    assert change(Transition.TRANSITION_ACTIVATE)
+    camera.connect(dice)
+    camera.look(1)
+    assert change(Transition.TRANSITION_DEACTIVATE)
+    assert not factory.newest.closed  # stays warm
+    assert change(Transition.TRANSITION_ACTIVATE)
+    camera.connect(dice)
+    camera.look(2)
+    assert len(factory.made) == 1
+    assert change(Transition.TRANSITION_DEACTIVATE)
+    assert change(Transition.TRANSITION_CLEANUP)
+    assert factory.made[0].closed
+    assert state() == State.PRIMARY_STATE_UNCONFIGURED
+    assert change(Transition.TRANSITION_CONFIGURE)
+    assert change(Transition.TRANSITION_ACTIVATE)
+    camera.connect(dice)
+    assert camera.look(3).status == HandFaceMeshArray.STATUS_OK
+    assert len(factory.made) == 2
+
+
+def test_many_cycles(make_dice, factory):
+    dice = make_dice(active=False)
+    for _ in range(30):
+        for step in (dice.trigger_configure, dice.trigger_activate, dice.trigger_deactivate,
+                     dice.trigger_cleanup):
+            assert step().to_label() == 'transition_success'
+    assert len(factory.made) == 30
+    assert all(made.closed for made in factory.made)
+
+
+def test_shutdown_while_active(make_dice, camera, factory, change, state):
+    make_dice()
+    assert change(Transition.TRANSITION_ACTIVE_SHUTDOWN)
+    assert state() == State.PRIMARY_STATE_FINALIZED
+    assert factory.newest.closed
+
+
+def test_a_missing_asset_fails_configure_and_can_be_mended(make_dice, node, camera, factory,
+                                                           change, state, wait_until):
+    heard = []
+    node.create_subscription(DiagnosticArray, '/diagnostics', heard.append, 50)
+    factory.asset_error = AssetError(
+        'face_landmark.tflite (face_landmark) is missing', expected='it in the data folder',
+        next_step='ros2-dice assets pull face_landmark')
+    dice = make_dice(active=False)
+    assert not change(Transition.TRANSITION_CONFIGURE)
+    assert state() == State.PRIMARY_STATE_UNCONFIGURED
+
+    def told():
+        for array in heard:
+            for status in array.status:
+                if status.name == '/dice: model' and status.level == DiagnosticStatus.ERROR:
+                    return status.message
+        return None
+
+    assert wait_until(told, 5)
+    assert 'face_landmark.tflite' in told()
+    assert 'ros2-dice assets pull face_landmark' in told()
+    factory.asset_error = None
+    assert change(Transition.TRANSITION_CONFIGURE)
+    assert change(Transition.TRANSITION_ACTIVATE)
+    camera.connect(dice)
+    assert camera.look(1).status == HandFaceMeshArray.STATUS_OK
+
+
+def test_autostart_tries_once(make_dice, factory):
+    factory.asset_error = AssetError('a.tflite is missing')
+    dice = make_dice(active=False, autostart=True)
+    assert not dice.autostart()
+    assert not factory.made
+    factory.asset_error = None
+    assert dice.autostart()
+    assert len(factory.made) == 1
+
+
+@pytest.mark.parametrize('name', ['depth.enabled', 'hri.enabled'])
+def test_features_that_are_missing_are_refused(make_dice, factory, name):
+    dice = make_dice(active=False, **{name.replace('.', '__'): True})
+    assert dice.trigger_configure().to_label() == 'transition_failure'
+    assert name in dice._problem
+    # Start-only parameters can be mended before the next try.
+    result, = dice.set_parameters([Parameter(name, value=False)])
+    assert result.successful
+    assert dice.trigger_configure().to_label() == 'transition_success'
+
+
+def test_tf_without_its_package_is_refused_or_sent(make_dice, factory):
+    try:
+        import tf2_msgs.msg  # noqa: F401
+    except ImportError:
+        dice = make_dice(active=False, tf__enabled=True)
+        assert dice.trigger_configure().to_label() == 'transition_failure'
+        assert 'tf2_msgs' in dice._problem
+        assert factory.newest.closed
+
+
+@pytest.mark.parametrize('fault', ['missing', 'empty', 'corrupted'])
+def test_faulty_files_of_the_open_estimator(make_dice, tmp_path, monkeypatch, fault):
+    """The real estimator's own files, in a data folder that has none, an empty or a wrong one."""
+    from ros2_dice.assets import asset_path, find_asset
+    from ros2_dice.assets.manifest import load_manifest
+    from ros2_dice.estimator import create_estimator
+
+    monkeypatch.setenv('ROS2_DICE_DATA', str(tmp_path))
+    manifest = load_manifest()
+    asset = manifest['face_landmark']
+    path = asset_path(asset)
+    if fault != 'missing':
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b'' if fault == 'empty' else bytes(asset.size_bytes))
+    with pytest.raises(AssetError):
+        find_asset('face_landmark')
+    monkeypatch.setattr(Factory, '__call__', lambda self, settings: create_estimator(settings))
+    dice = make_dice(active=False)
+    assert dice.trigger_configure().to_label() == 'transition_failure'
+    assert 'ros2-dice assets' in dice._problem
+    assert dice.trigger_configure().to_label() == 'transition_failure'  # still alive
