@@ -25,15 +25,24 @@ def rotation_matrix(vector: FloatArray) -> FloatArray:
     angle = math.sqrt(x * x + y * y + z * z)
     if angle < 1e-12:
         return np.eye(3)
-    matrix = skew(np.array((x, y, z)) / angle)
-    return np.eye(3) + math.sin(angle) * matrix + (1.0 - math.cos(angle)) * (matrix @ matrix)
+    x, y, z = x / angle, y / angle, z / angle
+    c, s = math.cos(angle), math.sin(angle)
+    k = 1.0 - c
+    return np.array(((c + k * x * x, k * x * y - s * z, k * x * z + s * y),
+                     (k * x * y + s * z, c + k * y * y, k * y * z - s * x),
+                     (k * x * z - s * y, k * y * z + s * x, c + k * z * z)))
 
 
 def rotation_vector(matrix: FloatArray) -> FloatArray:
     """Return the vector (3,) [rad] of a rotation (3, 3): the inverse of `rotation_matrix`."""
+    (a, b, c), (d, e, f), (g, h, i) = matrix.tolist()
+    trace = a + e + i
+    if trace > -0.9:  # far from half a turn: straight from the antisymmetric part
+        x, y, z = 0.5 * (h - f), 0.5 * (c - g), 0.5 * (d - b)
+        sine = math.sqrt(x * x + y * y + z * z)
+        factor = 1.0 if sine < 1e-9 else math.atan2(sine, 0.5 * (trace - 1.0)) / sine
+        return np.array((factor * x, factor * y, factor * z))
     x, y, z, w = matrix_to_quaternion(matrix)
-    if w < 0:
-        x, y, z, w = -x, -y, -z, -w
     sine = math.sqrt(x * x + y * y + z * z)
     factor = 2.0 if sine < 1e-9 else 2.0 * math.atan2(sine, w) / sine
     return factor * np.array((x, y, z))

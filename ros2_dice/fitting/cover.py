@@ -31,13 +31,16 @@ def trust_beside_hands(face_px: FloatArray, hands_px: Sequence[FloatArray]) -> F
         width = FINGER_WIDTH * float(np.linalg.norm(hand_px[9] - hand_px[0]))
         if (hand_px.max(axis=0) + width < low).any() or (hand_px.min(axis=0) - width > high).any():
             continue
+        near = np.flatnonzero(((face_px > hand_px.min(axis=0) - width)
+                               & (face_px < hand_px.max(axis=0) + width)).all(axis=1))
         start = hand_px[_BONES[:, 0]]
-        bone = hand_px[_BONES[:, 1]] - start
-        offset = face_px[:, None] - start
-        along = (offset * bone).sum(axis=-1) / np.maximum((bone * bone).sum(axis=-1), 1e-9)
-        away = offset - np.clip(along, 0.0, 1.0)[..., None] * bone
-        covered = ((away * away).sum(axis=-1) < width ** 2).any(axis=1)
-        if covered.any():
+        bone_x, bone_y = (hand_px[_BONES[:, 1]] - start).T
+        x, y = (face_px[near, None] - start).transpose(2, 0, 1)
+        along = (x * bone_x + y * bone_y) / np.maximum(bone_x ** 2 + bone_y ** 2, 1e-9)
+        along = np.clip(along, 0.0, 1.0)
+        x, y = x - along * bone_x, y - along * bone_y
+        covered = near[(x * x + y * y).min(axis=1) < width ** 2]
+        if len(covered):
             trust = np.ones(len(face_px)) if trust is None else trust
             trust[covered] = COVERED_TRUST
     return trust

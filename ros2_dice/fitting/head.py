@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ros2_dice.bodies import HeadState, OpenHead
-from ros2_dice.bodies.rotation import nearest_rotation, rotation_matrix, skew
+from ros2_dice.bodies.rotation import nearest_rotation, rotation_matrix
 from ros2_dice.fitting.camera_rays import focal_px, ray_rotation
 from ros2_dice.fitting.priors import SizePrior
 from ros2_dice.types import Camera, FloatArray
@@ -141,12 +141,15 @@ class _Problem:
         beams[:2, :, 2] = -(point[:, :2] * (self.focal * (scale / depth)[:, None])).T
         beams[2] = self.ray * (to_px * (DEPTH_WEIGHT / self.sigma_px))
         rows = np.empty((3, len(arm), count), np.float32)
-        rows[:, :, :3] = (beams[:, :, None, :] @ -skew(arm))[:, :, 0]
+        bx, by, bz = beams[..., 0], beams[..., 1], beams[..., 2]
+        x, y, z = arm.T
+        rows[:, :, 0], rows[:, :, 1] = y * bz - z * by, z * bx - x * bz
+        rows[:, :, 2] = x * by - y * bx
         rows[:, :, 3:5] = beams[:, :, :2] * translation[2]
         rows[:, :, _Z] = beams @ translation
-        rows[:, :, _SIZE] = (beams * arm).sum(axis=-1)
+        rows[:, :, _SIZE] = bx * x + by * y + bz * z
         rows[2, :, 3:_POSE] = 0.0
-        local = (beams @ to_camera).astype(np.float32)
+        local = (beams.reshape(-1, 3) @ to_camera).astype(np.float32).reshape(3, -1, 3)
         shapes = rows[:, :, _POSE:]
         np.multiply(local[:, :, 0, None], self.dirs[0], out=shapes)
         shapes += local[:, :, 1, None] * self.dirs[1]

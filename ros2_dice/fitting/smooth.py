@@ -28,6 +28,8 @@ FIRST_FRAMES = 5
 """The first measurements are averaged: a track starts where they agree, not at the first one."""
 SHAPE_CUTOFF_HZ = 0.3
 """Shapes and sizes do not change with time, only what is known of them."""
+NEGLIGIBLE = 2e-3
+"""Change of a shape, in standard deviations, that no picture shows."""
 COASTING_S = 0.1
 """Time constant with which a predicted motion stops."""
 HAND_LEVER_M, HEAD_LEVER_M, ANGLE_LEVER_M, EXPRESSION_LEVER_M = 0.08, 0.1, 0.05, 0.01
@@ -134,7 +136,10 @@ class _Slow:
             self.value = measured
         else:
             share = max(_share(SHAPE_CUTOFF_HZ, dt_s), 1.0 / self._count)
-            self.value = self.value + share * (measured - self.value)
+            change = measured - self.value
+            # Settled shapes come to rest, so that what follows from them is not made anew.
+            self.value = (measured if float(np.abs(change).max()) < NEGLIGIBLE
+                          else self.value + share * change)
         return self.value
 
 
