@@ -6,6 +6,7 @@ import types
 from collections.abc import Generator
 from typing import Protocol
 
+from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.node import Node
 from std_srvs.srv import Trigger
 
@@ -57,7 +58,9 @@ class Services:
         self._logger = node.get_logger()
         node.create_service(GetMeshTopology, '~/get_mesh_topology', self._topology)
         node.create_service(Trigger, '~/reset_tracking', self._reset)
-        node.create_service(SetModel, '~/set_model', self._set_model)  # type: ignore[arg-type]
+        # In a group of its own: its callback waits, and the node's group goes on meanwhile.
+        node.create_service(SetModel, '~/set_model', self._set_model,  # type: ignore[arg-type]
+                            callback_group=ReentrantCallbackGroup())
 
     def _topology(self, request: GetMeshTopology.Request,
                   response: GetMeshTopology.Response) -> GetMeshTopology.Response:
@@ -98,7 +101,7 @@ class Services:
             return self._refuse(response, error_code(error), error.text())
         if change is None:
             return self._refuse(response, ErrorCode.BUSY, 'another model is being loaded; wait')
-        # The executor goes round meanwhile, with a short rest so that it does not spin.
+        # The executor goes round meanwhile; the short rest keeps it from spinning.
         while not change.done.wait(_POLL_S):
             await _next_round()
         if change.error is not None:

@@ -51,7 +51,7 @@ def estimate_of(stamp_ns: int, *, touch: float = 0.9, person_id: str = 'aaaaa',
     deformation[:10, 2] = 0.002 * touch
     region = RegionContact('index_tip', 'left_cheek', touch, np.array([0.01, 0.02, 0.6]),
                            np.array([0.0, 0.0, -1.0]), 1e-4, 0.002, -0.002, 0.004)
-    joints = HandJoints(np.zeros((26, 3)) + (0.1, 0.0, 0.6), np.tile([0.0, 0.0, 0.0, 1.0], (26, 1)),
+    joints = HandJoints(np.tile([0.1, 0.0, 0.6], (26, 1)), np.tile([0.0, 0.0, 0.0, 1.0], (26, 1)),
                         np.full(26, 0.01), np.full(26, 3, np.uint8))
     pose = Pose(np.array([0.1, 0.0, 0.6]), np.array([0.0, 0.0, 0.0, 1.0]))
     return HandFaceEstimate(

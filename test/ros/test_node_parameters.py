@@ -5,6 +5,7 @@ import math
 import pytest
 from rcl_interfaces.srv import DescribeParameters, SetParameters, SetParametersAtomically
 from rclpy.parameter import Parameter
+
 from ros2_dice.errors import ConfigError
 from ros2_dice.parameters import PARAMETERS
 from ros2_dice.ros.node import DiceNode
@@ -50,9 +51,9 @@ def test_live_values_reach_the_estimator_between_frames(make_dice, camera, facto
 
 @pytest.mark.parametrize(('name', 'value', 'words'), [
     ('detection.max_persons', 9, ['detection.max_persons', '9', '8']),
-    ('smoothing.beta', math.nan, ['smoothing.beta', 'nan']),
-    ('smoothing.beta', -1.0, ['smoothing.beta', '-1.0', '0']),
-    ('smoothing.beta', 'much', ['parameter smoothing.beta', "'much'", 'double']),
+    ('contact.threshold', math.nan, ['contact.threshold', 'nan']),
+    ('contact.threshold', -1.0, ['contact.threshold', '-1.0', '0.01']),
+    ('contact.threshold', 'much', ['parameter contact.threshold', "'much'", 'double']),
     ('smoothing.enabled', 1, ['parameter smoothing.enabled', '1', 'bool']),
     ('detection.hands', 'third', ['parameter detection.hands', "'third'", 'both, left, right']),
     ('input.rotation', 45, ['parameter input.rotation', '45', '90']),
@@ -78,13 +79,13 @@ def test_unknown_names_are_refused(make_dice, set_parameter):
 
 def test_a_set_of_many_is_all_or_nothing(make_dice, call):
     dice = make_dice()
-    messages = [Parameter('smoothing.beta', value=2.0).to_parameter_msg(),
+    messages = [Parameter('contact.threshold', value=0.6).to_parameter_msg(),
                 Parameter('detection.hands', value='none').to_parameter_msg()]
     result = call(SetParametersAtomically, '/dice/set_parameters_atomically',
                   SetParametersAtomically.Request(parameters=messages)).result
     assert not result.successful
     assert 'detection.hands' in result.reason
-    assert dice.settings['smoothing.beta'] == 0.3
+    assert dice.settings['contact.threshold'] == 0.5
 
 
 def test_start_only_parameters_may_change_before_configure(make_dice, factory, set_parameter):
@@ -99,7 +100,7 @@ def test_start_only_parameters_may_change_before_configure(make_dice, factory, s
 
 @pytest.mark.parametrize(('name', 'value', 'word'), [
     ('detection.max_person', 1, 'detection.max_person'),
-    ('smoothing.beta', 11.0, 'smoothing.beta'),
+    ('contact.threshold', 1.5, 'contact.threshold'),
     ('smoothing.enabled', 'yes', 'smoothing.enabled'),
 ])
 def test_wrong_overrides_stop_the_start(context, factory, name, value, word):

@@ -5,13 +5,14 @@ import math
 import pytest
 from fakes import FACE
 from rclpy.action import ActionClient
+from std_srvs.srv import Trigger
+
 from ros2_dice.action import BuildEngine
 from ros2_dice.errors import AssetError, EngineError, EstimatorError
 from ros2_dice.msg import MeshTopologyArray
 from ros2_dice.ros import qos
 from ros2_dice.ros.models import ErrorCode, error_code
 from ros2_dice.srv import GetMeshTopology, SetModel
-from std_srvs.srv import Trigger
 
 
 def test_topologies_by_service(make_dice, call):
