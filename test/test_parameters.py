@@ -65,7 +65,7 @@ def test_allowed_values_come_back_in_the_rows_type(data):
     st.none(), st.booleans(), st.integers(), st.floats(), st.text(), st.binary(),
     st.lists(st.integers()), st.dictionaries(st.text(), st.text())))
 def test_any_value_is_taken_or_refused_by_name(row, value):
-    refusal = None
+    taken = refusal = None
     try:
         taken = Settings({row.name: value})[row.name]
     except ConfigError as error:
