@@ -79,7 +79,7 @@ Elsewhere: a Python of 3.10 to 3.13 with venv and headers, a C and a C++ compile
 
 # make_venv: reuses one that works
 make_venv() {
-  if ! good_python "$VENV/bin/python"; then
+  if ! good_python "$VENV/bin/python" || ! "$VENV/bin/python" -m pip --version >/dev/null 2>&1; then
     say "Making $VENV with $("$PYTHON" --version)"
     "$PYTHON" -m venv --clear "$VENV"
   fi
