@@ -85,7 +85,7 @@ def test_a_missing_asset_fails_configure_and_can_be_mended(make_dice, node, came
             for status in array.status:
                 if status.name == '/dice: model' and status.level == DiagnosticStatus.ERROR:
                     return status.message
-        return None
+        return ''
 
     assert wait_until(told, 5)
     assert 'face_landmark.tflite' in told()

@@ -4,7 +4,7 @@ import math
 
 import pytest
 from fakes import FACE
-from rclpy.action import ActionClient
+from rclpy.action.client import ActionClient
 from std_srvs.srv import Trigger
 
 from ros2_dice.action import BuildEngine
@@ -118,7 +118,9 @@ def test_build_engine(make_dice, node, wait_until, goal, code):
     feedback = []
     sent = client.send_goal_async(goal, feedback_callback=feedback.append)
     assert wait_until(sent.done)
-    got = sent.result().get_result_async()
+    handle = sent.result()
+    assert handle is not None
+    got = handle.get_result_async()
     assert wait_until(got.done)
     result = got.result().result
     assert result.error_code == code
