@@ -26,8 +26,8 @@ NOMINAL_DT_S = 1.0 / 30.0
 WARM_ITERATIONS, COLD_ITERATIONS = 4, 20
 HEAD_WARM_ITERATIONS, HEAD_COLD_ITERATIONS = 2, 6
 GOOD_HAND_COST = 90.0
-SETTLED_SIZE_SIGMA = 0.004
-"""Of a settled hand's log size: it may creep, not jump."""
+DOUBTFUL_HAND_COST, CLEARLY_BETTER, RETRY_EVERY = 100.0, 0.8, 5
+"""A fit this bad is tried from the landmarks again, every so many frames, on both sides."""
 SIDE_WEIGHT = 6.0
 """How much the network's opinion on the side counts against the fits' costs."""
 SIDE_LEAD = 12.0
@@ -128,12 +128,14 @@ class HeadTrack:
 
 
 class _Side:
-    """One chirality of a hand whose side is not certain yet."""
+    """One chirality that a hand may have."""
 
     def __init__(self, left: bool) -> None:
         self.left = left
         self.state: HandState | None = None
         self.cost = 0.0
+        """Sum over the frames, with the network's opinion."""
+        self.fit: HandFit | None = None
 
 
 class HandTrack:
@@ -149,36 +151,40 @@ class HandTrack:
         self._clock = _Clock()
         self._filter = HandFilter()
         self._sides = [_Side(False), _Side(True)]
-        self._side_frames = 0
-        self._sum = np.zeros(11)
-        self._frames = 0.0
+        self._frame = self._side_since = self._retry_from = 0
+        self._sum = np.zeros(10)
+        self._good = 0.0
         self._last: FittedHand | None = None
+
+    @property
+    def _settled(self) -> bool:
+        return self._good >= SETTLED_AFTER
 
     def measure(self, hand: TrackedHand, context: Context, prior: SizePrior) -> FittedHand:
         """Fit one frame's landmarks."""
         dt_s = self._clock.step(context)
         if dt_s is None:
             self._filter = HandFilter()
-        side, fit = self._fit_sides(hand, context, prior, dt_s is not None)
-        if self._last is not None and self._last.body.left != side.left:
+        self._frame += 1
+        best = self._best_side(hand, context, prior, dt_s is not None)
+        fit = best.fit
+        assert fit is not None
+        if self._last is not None and self._last.body.left != best.left:
             self._filter = HandFilter()
-            self._sum[:], self._frames = 0.0, 0.0
-        settled = self._frames >= SETTLED_AFTER
+            self._sum[:], self._good = 0.0, 0.0
+        settled = self._settled
         if not settled and fit.cost < GOOD_HAND_COST:
-            score = float(hand.observation.score)
-            self._sum += score * np.append(fit.state.shape, fit.state.log_scale)
-            self._frames += score
-            if self._frames >= SETTLED_AFTER:
-                mean = self._sum / self._frames
-                side.state = replace(fit.state, shape=mean[:-1], log_scale=float(mean[-1]))
+            self._sum += hand.observation.score * fit.state.shape
+            self._good += hand.observation.score
+            if self._settled:
+                best.state = replace(fit.state, shape=self._sum / self._good)
         smooth = self._filter.update(fit.state, dt_s or NOMINAL_DT_S, context.smoothing)
-        looks_left = side.left != context.mirrored
-        handedness = Handedness.LEFT if looks_left else Handedness.RIGHT
-        agreed = handedness == hand.handedness
+        handedness = Handedness.LEFT if best.left != context.mirrored else Handedness.RIGHT
         confidence = hand.handedness_confidence
         self._last = FittedHand(
-            hand.hand_id, handedness, confidence if agreed else 1.0 - confidence,
-            self._bodies.hand(side.left), smooth, State.MEASURED, float(hand.observation.score),
+            hand.hand_id, handedness,
+            confidence if handedness == hand.handedness else 1.0 - confidence,
+            self._bodies.hand(best.left), smooth, State.MEASURED, float(hand.observation.score),
             fit, hand.observation, prior, context.camera, settled)
         return self._last
 
@@ -190,42 +196,49 @@ class HandTrack:
         return replace(self._last, state=self._filter.coast(gap_s), measured=State.PREDICTED,
                        fit=None, observation=None)
 
-    def _fit_sides(self, hand: TrackedHand, context: Context, prior: SizePrior,
-                   warm: bool) -> tuple[_Side, HandFit]:
-        """Return the better side with its fit; the other one is dropped once it is certain."""
-        settled = self._frames >= SETTLED_AFTER
-        tight = prior
-        if settled:
-            tight = SizePrior(float(self._sum[-1] / self._frames), SETTLED_SIZE_SIGMA)
-        right = min(max(float(hand.observation.right_probability), 1e-3), 1.0 - 1e-3)
-        fits = []
+    def _best_side(self, hand: TrackedHand, context: Context, prior: SizePrior,
+                   warm: bool) -> _Side:
+        """Fit the sides that are still possible and return the better one."""
         for side in self._sides:
-            start = side.state if warm else None
-            if start is None and settled:
-                start = self._known_start(side, hand, context, tight)
-            fit = fit_hand(
-                self._bodies.hand(side.left), hand.observation, context.camera, tight, start=start,
-                iterations=WARM_ITERATIONS if warm and start else COLD_ITERATIONS,
-                fixed_shape=settled)
-            side.state = fit.state
-            side.cost += fit.cost - SIDE_WEIGHT * math.log(1.0 - right if side.left else right)
-            fits.append(fit)
-        best = min(range(len(self._sides)), key=lambda index: self._sides[index].cost)
-        side, fit = self._sides[best], fits[best]
-        self._side_frames += 1
-        if len(self._sides) == 2 and self._side_frames >= SIDE_FRAMES and abs(
+            self._fit(side, hand, context, prior, warm)
+        best = min(self._sides, key=lambda side: side.cost)
+        assert best.fit is not None
+        if warm and best.fit.cost > DOUBTFUL_HAND_COST and self._frame >= self._retry_from:
+            self._retry_from = self._frame + RETRY_EVERY
+            best = self._started_anew(best, hand, context, prior)
+        if len(self._sides) == 2 and self._frame - self._side_since >= SIDE_FRAMES and abs(
                 self._sides[0].cost - self._sides[1].cost) > SIDE_LEAD:
-            self._sides = [side]
-        if settled:  # the hypothesis tests compare with the wide prior
-            cost = fit.cost + _size_cost(fit.state, prior) - _size_cost(fit.state, tight)
-            fit = replace(fit, cost=cost)
-        return side, fit
+            self._sides = [best]
+        return best
 
-    def _known_start(self, side: _Side, hand: TrackedHand, context: Context,
-                     tight: SizePrior) -> HandState:
-        start = first_guess(self._bodies.hand(side.left), hand.observation, context.camera, tight)
-        return replace(start, shape=self._sum[:-1] / self._frames)
+    def _started_anew(self, old: _Side, hand: TrackedHand, context: Context,
+                      prior: SizePrior) -> _Side:
+        """Return a better side than a doubtful one, or that one again."""
+        assert old.fit is not None
+        sides = [_Side(False), _Side(True)]
+        for side in sides:
+            self._fit(side, hand, context, prior, warm=False)
+        best = min(sides, key=lambda side: side.cost)
+        assert best.fit is not None
+        if best.fit.cost > CLEARLY_BETTER * old.fit.cost:
+            return old
+        if best.left == old.left and len(self._sides) == 1:
+            self._sides = [best]
+        else:
+            self._sides, self._side_since = sides, self._frame
+        return best
 
-
-def _size_cost(state: HandState, prior: SizePrior) -> float:
-    return ((state.log_scale - prior.log_scale) / prior.sigma) ** 2
+    def _fit(self, side: _Side, hand: TrackedHand, context: Context, prior: SizePrior,
+             warm: bool) -> None:
+        body, observation = self._bodies.hand(side.left), hand.observation
+        start = side.state if warm else None
+        warm = start is not None
+        if start is None and self._settled:
+            start = replace(first_guess(body, observation, context.camera, prior),
+                            shape=self._sum / self._good)
+        side.fit = fit_hand(body, observation, context.camera, prior, start=start,
+                            iterations=WARM_ITERATIONS if warm else COLD_ITERATIONS,
+                            fixed_shape=self._settled)
+        side.state = side.fit.state
+        right = min(max(float(observation.right_probability), 1e-3), 1.0 - 1e-3)
+        side.cost += side.fit.cost - SIDE_WEIGHT * math.log(1.0 - right if side.left else right)
