@@ -1,8 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A small manifest of its own, with a wheel that pip accepts."""
+"""
+A small manifest of its own, with a wheel that pip accepts.
+
+As a program, pulls in a process of its own: `house.py WAY SHARE SOURCE RESULT`.
+"""
 from __future__ import annotations
 
 import hashlib
+import os
+import signal
+import sys
+import time
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,3 +69,39 @@ def manifest_text() -> str:
               'estimator = "dice"', 'licence = "NC"',
               'source = { kind = "user", url = "https://example.org" }']
     return '\n'.join(lines)
+
+
+def use_share(share: Path) -> None:
+    """Let this process take a share folder of the test's own."""
+    from ros2_dice.assets import manifest, store
+
+    manifest.share_folder = store.share_folder = lambda: share
+    manifest.load_manifest.cache_clear()
+
+
+def pull_in_a_process(way: str, source: Path, result: Path) -> None:
+    """Pull so that it dies on the way, counts what it fetches, or as a user without rights."""
+    import fcntl  # noqa: F401  (found now; perhaps not any more by another user)
+
+    from ros2_dice.assets import pull
+    from ros2_dice.errors import AssetError
+
+    def progress(text: str, *_: int) -> None:
+        if way == 'die' and 'palm' in text:
+            os.kill(os.getpid(), signal.SIGKILL)
+        if way == 'count' and text.startswith('Checking eye'):
+            with result.open('a') as out:
+                out.write('x')
+            time.sleep(0.3)
+
+    if way == 'nobody' and os.geteuid() == 0:
+        os.setuid(65534)
+    try:
+        pull(source=source, progress=progress)
+    except AssetError as error:
+        result.write_text(str(error))
+
+
+if __name__ == '__main__':
+    use_share(Path(sys.argv[2]))
+    pull_in_a_process(sys.argv[1], Path(sys.argv[3]), Path(sys.argv[4]))

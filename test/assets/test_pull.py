@@ -2,7 +2,6 @@
 """Fetching: only right files get their names, whatever happens on the way."""
 from __future__ import annotations
 
-import multiprocessing
 import os
 import shutil
 import signal
@@ -21,6 +20,13 @@ from ros2_dice.assets import find_asset, pull
 from ros2_dice.errors import AssetError
 
 FILES = {f'{name}.tflite' for name in CONTENT}
+
+
+def start(house: House, way: str, result: Path) -> subprocess.Popen[bytes]:
+    """Pull in a process of its own, see house.py."""
+    return subprocess.Popen([sys.executable, str(Path(__file__).with_name('house.py')), way,
+                             str(house.share), str(house.wheel), str(result)],
+                            env={**os.environ, 'PYTHONPATH': str(Path(__file__).parents[2])})
 
 
 def check_all(house: House) -> None:
@@ -213,42 +219,19 @@ def test_leftovers_of_a_killed_pull_are_removed(house: House) -> None:
     assert house.names() == {'eye.tflite'}
 
 
-def test_a_pull_killed_outright_leaves_the_folder_usable(house: House) -> None:
-    def die(text: str, *_: int) -> None:
-        if 'palm' in text:
-            os.kill(os.getpid(), signal.SIGKILL)
-
-    child = multiprocessing.get_context('fork').Process(
-        target=pull, kwargs={'source': house.wheel, 'progress': die})
-    child.start()
-    child.join(20)
-    assert child.exitcode == -signal.SIGKILL
+def test_a_pull_killed_outright_leaves_the_folder_usable(house: House, tmp_path: Path) -> None:
+    child = start(house, 'die', tmp_path)
+    assert child.wait(20) == -signal.SIGKILL
     assert (house.data / 'eye.tflite').read_bytes() == CONTENT['eye']
     assert not (house.data / 'palm.tflite').exists()
     pull(source=house.wheel)  # neither the lock nor the part is in the way
     check_all(house)
 
 
-def _count_fetches(house: House, counter: Path) -> None:
-    def count(text: str, *_: int) -> None:
-        if text.startswith('Checking eye'):
-            with counter.open('a') as out:
-                out.write('x')
-            time.sleep(0.3)
-
-    pull(source=house.wheel, progress=count)
-
-
 def test_concurrent_pulls_fetch_once(house: House, tmp_path: Path) -> None:
-    counter = tmp_path / 'count'
-    context = multiprocessing.get_context('fork')
-    children = [context.Process(target=_count_fetches, args=(house, counter)) for _ in range(4)]
-    for child in children:
-        child.start()
-    for child in children:
-        child.join(30)
-    assert [child.exitcode for child in children] == [0] * 4
-    assert counter.read_text() == 'x', 'who waited found the files'
+    children = [start(house, 'count', tmp_path / 'count') for _ in range(4)]
+    assert [child.wait(30) for child in children] == [0] * 4
+    assert (tmp_path / 'count').read_text() == 'x', 'who waited found the files'
     check_all(house)
 
 
@@ -276,17 +259,6 @@ def test_a_data_folder_that_is_a_file(house: House) -> None:
     assert 'ROS2_DICE_DATA' in caught.value.next_step
 
 
-def _pull_as_nobody(house: House, result: Path) -> None:
-    if os.geteuid() == 0:
-        os.setuid(65534)
-    try:
-        pull(source=house.wheel)
-        text = 'no error'
-    except AssetError as error:
-        text = str(error)
-    os.write(os.open(result, os.O_WRONLY), text.encode())
-
-
 def test_a_read_only_folder(house: House, tmp_path: Path) -> None:
     # pytest's folders belong to this user alone; root, whom no permission stops, goes as nobody.
     for folder in [tmp_path, *tmp_path.parents][:3]:
@@ -296,10 +268,7 @@ def test_a_read_only_folder(house: House, tmp_path: Path) -> None:
     result = tmp_path / 'result'
     result.touch()
     result.chmod(0o666)
-    child = multiprocessing.get_context('fork').Process(target=_pull_as_nobody,
-                                                        args=(house, result))
-    child.start()
-    child.join(20)
+    start(house, 'nobody', result).wait(20)
     house.data.chmod(0o755)
     assert "can't be written (Permission denied)" in result.read_text()
     assert house.names() == set()
