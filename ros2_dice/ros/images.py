@@ -9,7 +9,7 @@ byte is kept, so mono16 is taken to use its full range.
 from __future__ import annotations
 
 import array
-from typing import Literal, Protocol
+from typing import TYPE_CHECKING, Literal
 
 import cv2
 import numpy as np
@@ -17,6 +17,9 @@ import numpy.typing as npt
 
 from ros2_dice.errors import ImageError
 from ros2_dice.pictures import decode_picture
+
+if TYPE_CHECKING:
+    from sensor_msgs.msg import Image
 
 Buffer = bytes | array.array
 Pixels = npt.NDArray[np.uint8]
@@ -44,24 +47,7 @@ for _pattern, _code in _BAYER.items():
     _PACKED[f'bayer_{_pattern}16'] = (1, 2, _code)
 
 
-class ImageMessage(Protocol):
-    """The fields of sensor_msgs/Image that are read."""
-
-    @property
-    def width(self) -> int: ...  # noqa: D102
-    @property
-    def height(self) -> int: ...  # noqa: D102
-    @property
-    def encoding(self) -> str: ...  # noqa: D102
-    @property
-    def step(self) -> int: ...  # noqa: D102
-    @property
-    def is_bigendian(self) -> int: ...  # noqa: D102
-    @property
-    def data(self) -> Buffer: ...  # noqa: D102
-
-
-def message_pixels(message: ImageMessage, encoding: str = 'auto') -> tuple[Pixels, Order]:
+def message_pixels(message: Image, encoding: str = 'auto') -> tuple[Pixels, Order]:
     """
     Return the pixels (H, W, 3) uint8 of an image message, and their channel order.
 

@@ -11,10 +11,10 @@ picture that was merely resized, with the same aspect ratio, gets a scaled camer
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from typing import Protocol
 
 import numpy as np
+import numpy.typing as npt
+from sensor_msgs.msg import CameraInfo
 
 from ros2_dice.errors import ConfigError
 from ros2_dice.types import Camera
@@ -23,28 +23,7 @@ _ASPECT_TOLERANCE = 0.01
 _HINT = 'calibrate the camera, or set input.use_camera_info to false'
 
 
-class RoiMessage(Protocol):
-    """The fields of sensor_msgs/RegionOfInterest that are read."""
-
-    x_offset: int
-    y_offset: int
-    width: int
-    height: int
-
-
-class CameraInfoMessage(Protocol):
-    """The fields of sensor_msgs/CameraInfo that are read."""
-
-    width: int
-    height: int
-    k: Sequence[float]
-    p: Sequence[float]
-    binning_x: int
-    binning_y: int
-    roi: RoiMessage
-
-
-def camera_from_info(info: CameraInfoMessage, width_px: int, height_px: int,
+def camera_from_info(info: CameraInfo, width_px: int, height_px: int,
                      rectified: bool = False) -> Camera:
     """
     Return the camera of a picture of this size.
@@ -101,13 +80,13 @@ class CameraBook:
     def __init__(self, use_info: bool = True, rectified: bool = False) -> None:
         self._use_info = use_info
         self._rectified = rectified
-        self._info: CameraInfoMessage | None = None
+        self._info: CameraInfo | None = None
         self._key: tuple[object, ...] = ()
         self._camera: Camera | None = None
         self.problem = ''
         """Why the nominal lens is used although a CameraInfo came; empty = no problem."""
 
-    def put(self, info: CameraInfoMessage) -> None:
+    def put(self, info: CameraInfo) -> None:
         """Take over a CameraInfo; it is looked at with the next picture."""
         self._info = info
 
@@ -126,7 +105,7 @@ class CameraBook:
             self._camera, self.problem = self._make(info, width_px, height_px, horizontal_fov_rad)
         return self._camera
 
-    def _make(self, info: CameraInfoMessage | None, width_px: int, height_px: int,
+    def _make(self, info: CameraInfo | None, width_px: int, height_px: int,
               horizontal_fov_rad: float) -> tuple[Camera, str]:
         problem = ''
         if self._use_info and info is not None:
@@ -137,7 +116,7 @@ class CameraBook:
         return Camera.from_fov(width_px, height_px, horizontal_fov_rad), problem
 
 
-def _fingerprint(info: CameraInfoMessage | None) -> tuple[object, ...]:
+def _fingerprint(info: CameraInfo | None) -> tuple[object, ...]:
     if info is None:
         return ()
     roi = info.roi
@@ -146,5 +125,5 @@ def _fingerprint(info: CameraInfoMessage | None) -> tuple[object, ...]:
             _doubles(info.p))
 
 
-def _doubles(values: Sequence[float]) -> bytes:
+def _doubles(values: npt.ArrayLike) -> bytes:
     return np.asarray(values, np.float64).tobytes()

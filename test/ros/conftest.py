@@ -15,6 +15,7 @@ pytest.importorskip('ros2_dice.msg')
 
 import rclpy
 from fakes import Factory
+from rclpy.context import Context
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.parameter import Parameter
 from sensor_msgs.msg import Image
@@ -31,10 +32,10 @@ def context() -> Iterator[Any]:
     A process that keeps making participants gives new ones the ids of dead ones, whose last words
     then take endpoints of the new ones away. Tests between processes are in test/system.
     """
-    context = rclpy.Context()
+    context = Context()
     rclpy.init(args=[], context=context)
     yield context
-    rclpy.try_shutdown(context=context)
+    rclpy.try_shutdown(context=context)  # type: ignore[reportPrivateImportUsage]
 
 
 @contextlib.contextmanager
