@@ -158,9 +158,13 @@ class HeadSurface:
         points = np.asarray(points_m, np.float64)
         factor, vertex = np.full(len(points), np.inf), np.full(len(points), -1)
         tree, front, _, normals = self._camera_facing()
-        ahead = np.flatnonzero(points[:, 2] > 1e-3)
-        if not len(front) or not len(ahead):
+        if not len(front):
             return factor, vertex
+        depth = np.where(points[:, 2] > 1e-3, points[:, 2], np.nan)
+        direction = points[:, :2] / depth[:, None]
+        margin = _OUTLINE_M / self.vertices_m[front, 2].min()
+        ahead = np.flatnonzero(((direction > tree.mins - margin)
+                                & (direction < tree.maxes + margin)).all(1))
         rays = points[ahead] / points[ahead, 2:]
         beside, index = _query(tree, rays[:, :2])
         on_skin = self.vertices_m[front[index]]

@@ -28,8 +28,9 @@ FloatArray = npt.NDArray[np.floating]
 
 APART_M = 0.03
 """Hand and head farther apart than this in the picture can't touch."""
-UNSURE_DEPTH_FACTOR = 0.35
-"""Beyond this nothing but the distance is asked for."""
+DECIDING = 5
+"""So many vertices may lie nearer to the skin than the one that counts: one odd vertex must not
+decide."""
 TOUCH_STDDEV_M = 0.003
 """Of the distance, where the hand does touch."""
 DEFAULT_COST = 50.0
@@ -159,18 +160,15 @@ class ContactSolver:
     def _judge(self, hand: FittedHand, head: FittedHead, surface: HeadSurface,
                track: TouchTrack, camera: Camera, stamp_ns: int) -> tuple[float, float]:
         """Return the probability of touching and the hand's least log depth factor."""
-        tables = self._hands[hand.body.left]
-        factors, skin = surface.depth_factor(hand.vertices_m[tables.samples])
-        order = np.argpartition(factors, 1)[:2]
-        first, second = order[np.argsort(factors[order])]
-        # The second smallest: one odd vertex must not decide.
-        factor = float(factors[second])
+        factors, skin = surface.depth_factor(hand.vertices_m)
+        order = np.argpartition(factors, DECIDING)[:DECIDING + 1]
+        first, factor = order[factors[order].argmin()], float(factors[order].max())
         if hand.fit is not None:
             track.fit_cost = hand.fit.cost
         evidence = TouchEvidence(
             depth_factor=factor, size_sigma=hand.prior.sigma, fit_cost=track.fit_cost,
             picture_gap=_picture_gap(hand, head, camera),
-            hand_region=hand.body.region_names[hand.body.regions[tables.samples[first]]],
+            hand_region=hand.body.region_names[hand.body.regions[first]],
             face_region=head.body.region_names[head.body.regions[skin[first]]]
             if skin[first] >= 0 else '')
         probability = track.update(self._model.log_odds(evidence), factor, stamp_ns)

@@ -18,7 +18,7 @@ SIZE_NOISE = 0.03
 GOOD_COST = 25.0
 """Cost of a hand fit up to which its depth is as good as the landmarks allow."""
 MAX_COST_RATIO = 4.0
-TOUCH_LOG_ODDS = 1.35
+TOUCH_LOG_ODDS = 1.5
 """Of a hand that seems to lie exactly on the face: touching is more common than hovering there."""
 BEHIND_WEIGHT = 0.4
 """A hand that seems to lie behind the skin is in front of it all the same, so its wrong depth says
@@ -54,10 +54,14 @@ class TouchEvidence:
     """Of the skin that it would touch."""
 
     @property
+    def doubt(self) -> float:
+        """By how much a bad fit widens the depth: the root of the reduced chi-square, 1 to 2."""
+        return math.sqrt(min(max(self.fit_cost / GOOD_COST, 1.0), MAX_COST_RATIO))
+
+    @property
     def depth_sigma(self) -> float:
-        """One sigma of `depth_factor`; bad fits are less sure (scaled by reduced chi-square)."""
-        ratio = min(max(self.fit_cost / GOOD_COST, 1.0), MAX_COST_RATIO)
-        return math.hypot(self.size_sigma, SIZE_NOISE) * math.sqrt(ratio)
+        """One sigma of `depth_factor`."""
+        return math.hypot(self.size_sigma, SIZE_NOISE) * self.doubt
 
 
 class TouchModel(Protocol):
@@ -72,8 +76,10 @@ class GeometricTouchModel:
     """
     Profile likelihood of the depth, with a prior from where hand and face are in the picture.
 
-    log odds = prior - z^2 / 2, z = depth factor over its sigma. The constants of this module were
-    chosen on generated scenes and with the labelled pictures and clips of the project in sight.
+    log odds = prior - log(doubt) - z^2 / 2 with z = depth factor over its sigma: a touching hand
+    lies at one depth, a free one anywhere, so the wider the sigma, the less a match is worth. The
+    constants of this module were chosen on generated scenes and with the labelled pictures and
+    clips of the project in sight.
     """
 
     def log_odds(self, evidence: TouchEvidence) -> float:
@@ -84,8 +90,9 @@ class GeometricTouchModel:
         if z < 0:
             z *= BEHIND_WEIGHT
         gap = max(evidence.picture_gap - GAP_FREE, 0.0) / GAP_SIGMA
-        value = TOUCH_LOG_ODDS - 0.5 * (z * z + gap * gap)
-        value += OFF_FACE_LOG_ODDS * (evidence.face_region in _OFF_FACE)
+        value = TOUCH_LOG_ODDS - math.log(evidence.doubt) - 0.5 * z * z
+        if evidence.face_region in _OFF_FACE:
+            value += OFF_FACE_LOG_ODDS - 0.5 * gap * gap
         value += BLUNT_LOG_ODDS * (evidence.hand_region in _BLUNT)
         return max(value, APART_LOG_ODDS)
 
