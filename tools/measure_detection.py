@@ -68,10 +68,11 @@ def measure_pictures(material: Path, entries: list[dict], networks: Networks,
         tracker.reset()
         start_s = time.perf_counter()
         persons = tracker.observe(Frame(picture, channel_order='bgr'))  # type: ignore[arg-type]
+        spent_s = time.perf_counter() - start_s
         hands = [hand for person in persons for hand in person.hands]
         faces = [person.face for person in persons if person.face is not None]
         rows.append({
-            'file': entry['file'], 'scene': entry['scene'], 'seconds': time.perf_counter() - start_s,
+            'file': entry['file'], 'scene': entry['scene'], 'seconds': spent_s,
             'faces_labelled': entry['faces'], 'hands_labelled': entry['hands'],
             'faces': [round(face.score, 3) for face in faces],
             'hands': [[hand.handedness.name, round(hand.observation.score, 3)] for hand in hands],

@@ -28,12 +28,13 @@ class Belief:
 
     Args:
         quality: of the find, 0 to 1.
+        patient: the find was looked at so often that it needs no proof by further frames.
     """
 
-    def __init__(self, quality: float) -> None:
+    def __init__(self, quality: float, patient: bool = False) -> None:
         self._mean = quality
         self._good_looks = 0
-        self.confirmed = quality >= SURE
+        self.confirmed = patient or quality >= SURE
 
     def add(self, score: float, threshold: float) -> bool:
         """Count one look; return whether it shows the thing."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +12,8 @@ from ros2_dice.landmarks.detect import Detector
 from ros2_dice.landmarks.ssd import Detection, sigmoid
 from ros2_dice.runtime import Engine, require_shapes
 from ros2_dice.types import Frame
+
+Points = npt.NDArray[np.float64]
 
 ASSET = 'pose_landmark_full'
 _SIZE = 256
@@ -52,14 +53,13 @@ class BodyFinder:
                     squares += _squares(points[wrist], points[little], points[index])
         return [square for square in squares if square.is_sane()]
 
-    def _landmarks(self, frame: Frame, body: Detection) -> tuple[
-            npt.NDArray[np.float64], Sequence[float] | npt.NDArray[np.float64]] | None:
+    def _landmarks(self, frame: Frame, body: Detection) -> tuple[Points, Points] | None:
         """
-        Return body points (35, 2) [px] and visibilities, or None where nobody is.
+        Return body points (35, 2) [px] and visibilities (35,), or None where nobody is.
 
         The last two points are the middle of a circle around the body and one on its rim.
         """
-        points, visible = body.keypoints[:2], ()
+        points, visible = body.keypoints[:2], np.zeros(35)
         for _ in range(2):  # the second look is centred by the first one's landmarks
             square = _body_square(points[-2], points[-1])
             if not square.is_sane():
@@ -79,15 +79,15 @@ class BodyFinder:
         self._engine.close()
 
 
-def _body_square(middle: npt.NDArray[np.float64], rim: npt.NDArray[np.float64]) -> Region:
+def _body_square(middle: Points, rim: Points) -> Region:
     """Return the square of the circle around a body, hips in the middle, head up."""
     radius = rim - middle
     angle = 0.5 * math.pi - math.atan2(-radius[1], radius[0])
     return Region(float(middle[0]), float(middle[1]), 2.5 * float(np.hypot(*radius)), angle)
 
 
-def _squares(wrist: npt.NDArray[np.float64], little: npt.NDArray[np.float64],
-             index: npt.NDArray[np.float64]) -> list[Region]:
+def _squares(wrist: Points, little: Points,
+             index: Points) -> list[Region]:
     knuckles = (2.0 * index + little) / 3.0
     direction = knuckles - wrist
     angle = 0.5 * math.pi - math.atan2(-direction[1], direction[0])

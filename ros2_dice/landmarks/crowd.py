@@ -26,6 +26,8 @@ class Crowd:
     def __init__(self, ids: IdSource) -> None:
         self._ids = ids
         self.persons: list[Person] = []
+        self.patient = False
+        """True = finds were judged patiently and are believed at once."""
 
     def hand_regions(self) -> list[Region]:
         """Return the squares of all hands that this frame shows."""
@@ -37,7 +39,7 @@ class Crowd:
 
     def add_face(self, found: FoundFace, stamp_ns: int, most: int) -> None:
         """Give a face to the person who lost it, to one without, or to a new one of `most`."""
-        track = FaceTrack(found.face, stamp_ns, Belief(found.quality))
+        track = FaceTrack(found.face, stamp_ns, Belief(found.quality, self.patient))
         for person in self.persons:
             if person.face and person.face.misses and same_face(
                     person.face.last.roi, found.face.roi):
@@ -72,7 +74,7 @@ class Crowd:
                 return
             person = Person(self._ids.new())
             self.persons.append(person)
-        track = HandTrack(self._ids.new(), hand, stamp_ns, Belief(found.quality))
+        track = HandTrack(self._ids.new(), hand, stamp_ns, Belief(found.quality, self.patient))
         track.vote.add(hand.right_probability)
         person.hands.append(track)
 

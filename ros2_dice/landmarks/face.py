@@ -45,7 +45,12 @@ class FaceNetwork:
                        {_POINTS: (1, 1, 1, 1404), _SCORE: (1, 1, 1, 1)})
 
     def observe(self, frame: Frame, region: Region) -> FaceObservation:
-        """Return the landmarks in a region, whatever their score."""
+        """
+        Return the landmarks in a region, whatever their score.
+
+        In a mirrored region the network sees the mirror image: the points lie right, but left and
+        right have changed names. Only its score and outline are of use.
+        """
         buffer = self._engine.buffer(_INPUT)
         fill(buffer, sample(frame, region, _SIZE), signed=False)
         result = self._engine.infer({_INPUT: buffer})

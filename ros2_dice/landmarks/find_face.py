@@ -10,6 +10,7 @@ from ros2_dice.landmarks.belief import find_threshold
 from ros2_dice.landmarks.crop import Region, whole_picture
 from ros2_dice.landmarks.detect import Detector
 from ros2_dice.landmarks.face import FaceObservation
+from ros2_dice.landmarks.judge import PATIENT_LOOKS, QUICK_LOOKS, judge
 from ros2_dice.landmarks.networks import Networks
 from ros2_dice.landmarks.regions import (
     distance_over_size,
@@ -18,15 +19,14 @@ from ros2_dice.landmarks.regions import (
 )
 from ros2_dice.types import Frame
 
-_NEAR_THRESHOLD = 0.5
+_NEAR_THRESHOLD = 0.4
 _FAR_THRESHOLD = 0.3
-_PASSES = 3
-"""Looks at a new face: each moves the square to where the last one saw the face."""
-_SAME_FACE = 0.35
-"""Distance of centres as a fraction of the square, below which two faces are one."""
-_STUBBORN = 0.5
+_SAME_FACE = 0.5
+"""Distance of centres (of the larger square) below which two faces are one; side by side: 0.67."""
+_INSIST = 0.97
+"""Quality that a face found from other starts needs: many starts, many chances to be wrong."""
+_STUBBORN = 0.45
 """Detections from this score are worth other starts where the landmark network sees no face."""
-_PROMISING = 0.8
 # Size (factor), turn [rad] and sideways shift (fraction of the size) of such starts. Profiles and
 # faces behind hands pull the detector's square off the face; a turned and shifted one settles.
 _STARTS = tuple(itertools.product((0.75, 0.6, 1.25, 1.0), (-0.5, 0.5, -0.25, 0.25),
@@ -38,7 +38,7 @@ class FoundFace(NamedTuple):
 
     face: FaceObservation
     quality: float
-    """Mean score of the picture and its mirror image: chance finds seldom pass both."""
+    """From `judge`, 0 to 1."""
 
 
 def same_face(a: Region, b: Region) -> bool:
@@ -97,36 +97,31 @@ class FaceFinder:
                     continue
                 if stubborn and detection.score < _STUBBORN:
                     continue
-                one = (self._insist(frame, square, needed) if stubborn
-                       else self._judge(frame, square))
+                one = (self._insist(frame, square) if stubborn
+                       else self._judge(frame, square, needed, PATIENT_LOOKS))
                 if one is not None and one.quality >= needed and not any(
                         same_face(one.face.roi, other) for other in seen):
                     found.append(one)
                     seen.append(one.face.roi)
+                    if stubborn:
+                        return found
         return found
 
-    def _judge(self, frame: Frame, square: Region) -> FoundFace | None:
+    def _judge(self, frame: Frame, square: Region, needed: float, most_looks: int,
+               ) -> FoundFace | None:
         """Return the face in a square after moving the square to it."""
-        network = self._networks.face
-        face = network.observe(frame, square)
-        for _ in range(_PASSES - 1):
-            better = face_from_landmarks(face.points_px)
-            if not better.is_sane():
-                return None
-            face = network.observe(frame, better)
-        if face.score < 0.5:
-            return None
-        mirrored = network.observe(frame, face.roi._replace(mirrored=True))
-        return FoundFace(face, 0.5 * (face.score + mirrored.score))
+        found = judge(lambda region: self._networks.face.observe(frame, region),
+                      lambda face: face_from_landmarks(face.points_px, face.roi.mirrored), square,
+                      needed, most_looks)
+        return FoundFace(*found) if found is not None else None
 
-    def _insist(self, frame: Frame, square: Region, needed: float) -> FoundFace | None:
+    def _insist(self, frame: Frame, square: Region) -> FoundFace | None:
         """Return the first good face from a ladder of starts around a square."""
         for scale, turn_rad, shift in _STARTS:
             start = Region(square.cx_px + shift * square.size_px, square.cy_px,
                            square.size_px * scale, square.angle_rad + turn_rad)
-            one = self._judge(frame, start)
-            # Many starts are many chances to be wrong: ask for more than of a single one.
-            if one is not None and one.quality >= 0.5 * (1.0 + needed):
+            one = self._judge(frame, start, _INSIST, QUICK_LOOKS)
+            if one is not None and one.quality >= _INSIST:
                 return one
         return None
 

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import cv2
-import numpy as np
 
 from ros2_dice.landmarks.belief import find_threshold
 from ros2_dice.landmarks.crop import Region, whole_picture
 from ros2_dice.landmarks.face import FaceObservation
 from ros2_dice.landmarks.hand import HandObservation
+from ros2_dice.landmarks.judge import PATIENT_LOOKS, QUICK_LOOKS, judge
 from ros2_dice.landmarks.networks import Networks
 from ros2_dice.landmarks.regions import (
     distance_over_size,
@@ -24,16 +24,11 @@ from ros2_dice.types import Frame
 _WHOLE_THRESHOLD = 0.4
 _WHOLE_THRESHOLD_THOROUGH = 0.2
 _WINDOW_THRESHOLD = 0.15
-_HOPELESS = 0.04
-"""Score of a first look below which a second one is not worth its time."""
-_PASSES = 3
 _SAME_HAND = 0.2
 _MOST_INSIDE = 0.9
 _SMALLEST = 0.45
 """A hand near a face is not smaller than so (ratio of the squares; adults: 0.6 to 1)."""
 _NEAR = 1.2
-_DISAGREE = 0.1
-"""Mean distance of landmarks from those of the mirror image, as a fraction of the square."""
 
 
 class Window(NamedTuple):
@@ -62,7 +57,7 @@ class FoundHand(NamedTuple):
 
     hand: HandObservation
     quality: float
-    """Mean score of the picture and its mirror image: chance finds seldom pass both."""
+    """From `judge`, 0 to 1."""
 
 
 def same_hand(a: Region, b: Region) -> bool:
@@ -75,6 +70,8 @@ class HandFinder:
 
     def __init__(self, networks: Networks) -> None:
         self._networks = networks
+        self.patient = False
+        """True = up to seven looks at a find, for still pictures; False = up to four."""
 
     def in_picture(self, frame: Frame, turn_rad: float, known: Sequence[Region],
                    faces: Sequence[FaceObservation], threshold: float) -> list[FoundHand]:
@@ -124,31 +121,20 @@ class HandFinder:
         for square in squares:
             if not square.is_sane() or any(same_hand(square, other) for other in seen):
                 continue
-            one = self._judge(frame, square)
+            one = self._judge(frame, square, needed)
             if one is not None and one.quality >= needed and is_plausible(one.hand, faces) \
                     and not any(same_hand(one.hand.roi, other) for other in seen):
                 found.append(one)
                 seen.append(one.hand.roi)
         return found
 
-    def _judge(self, frame: Frame, square: Region) -> FoundHand | None:
+    def _judge(self, frame: Frame, square: Region, needed: float) -> FoundHand | None:
         """Return the hand in a square after moving the square to it, seen as a right hand."""
-        network = self._networks.hand
-        hand = network.observe(frame, square)
-        for _ in range(_PASSES - 1):
-            if hand.score < _HOPELESS:
-                return None
-            better = hand_from_landmarks(hand.points_px, hand.right_probability < 0.5)
-            if not better.is_sane():
-                return None
-            hand = network.observe(frame, better)
-        if hand.score < 0.5:
-            return None
-        other = network.observe(frame, hand.roi._replace(mirrored=not hand.roi.mirrored))
-        apart_px = np.linalg.norm(other.points_px - hand.points_px, axis=1).mean()
-        if apart_px > _DISAGREE * hand.roi.size_px:
-            return None
-        return FoundHand(hand, 0.5 * (hand.score + other.score))
+        found = judge(lambda region: self._networks.hand.observe(frame, region),
+                      lambda hand: hand_from_landmarks(hand.points_px,
+                                                       hand.right_probability < 0.5),
+                      square, needed, PATIENT_LOOKS if self.patient else QUICK_LOOKS)
+        return FoundHand(*found) if found is not None else None
 
 
 def is_plausible(hand: HandObservation, faces: Sequence[FaceObservation]) -> bool:

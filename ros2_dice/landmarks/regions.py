@@ -29,9 +29,16 @@ def face_from_detection(found: Detection) -> Region:
     return _square(found.box, 1.5, math.atan2(eyes[1], eyes[0]))
 
 
-def face_from_landmarks(points_px: FloatArray) -> Region:
-    """Return the face square around landmarks (468, 2) [px]."""
+def face_from_landmarks(points_px: FloatArray, mirrored: bool = False) -> Region:
+    """
+    Return the face square around landmarks (468, 2) [px], not mirrored.
+
+    Args:
+        mirrored: the landmarks are of a mirrored look: what they call the left eye is the right.
+    """
     eyes = points_px[_LEFT_EYE_CORNER] - points_px[_RIGHT_EYE_CORNER]
+    if mirrored:
+        eyes = -eyes
     angle = math.atan2(eyes[1], eyes[0])
     center, extent = rotated_box(points_px, angle)
     return Region(float(center[0]), float(center[1]), 1.5 * float(extent.max()), angle)

@@ -14,8 +14,8 @@ from ros2_dice.types import Frame
 _SECOND_HAND_EVERY = 4
 """Frames between tries for a second hand; a first one is looked for in every frame."""
 _MORE_PEOPLE_EVERY = 8
-_SECOND_HAND_WINDOWS = 6
-"""How many windows a cold start spends on a person's second hand."""
+_FIRST_WINDOWS = 6
+"""How many windows a cut spends on a person without a hand, and a cold start on a second one."""
 
 
 class Searcher:
@@ -72,6 +72,7 @@ class Searcher:
         """
         most = settings.integer('detection.max_persons')
         stamp_ns = frame.stamp_ns
+        self._hands.patient = crowd.patient = patient
         for found in self._faces.thorough(frame, turn_rad,
                                           settings.number('detection.face_threshold'), most):
             crowd.add_face(found, stamp_ns, most)
@@ -86,15 +87,14 @@ class Searcher:
         if patient:
             add(self._hands.in_turned_picture(frame, turn_rad, crowd.hand_regions(), faces,
                                               threshold))
-        for attempt in range(len(WINDOWS)):
-            wanted = 1
-            if patient and attempt < _SECOND_HAND_WINDOWS:
-                wanted = _hands_wanted(settings)
+        for attempt in range(len(WINDOWS) if patient else _FIRST_WINDOWS):
+            wanted = _hands_wanted(settings) if patient and attempt < _FIRST_WINDOWS else 1
             for face in _needy(crowd, wanted):
                 add(self._hands.at_face(frame, face, attempt, crowd.hand_regions(), threshold))
         if patient and (_needy(crowd, 1) or not faces):
             add(self._hands.at_bodies(frame, turn_rad, most, crowd.hand_regions(), faces,
                                       threshold))
+        self._hands.patient = crowd.patient = False
 
 
 def _faces(crowd: Crowd) -> list[FaceObservation]:
