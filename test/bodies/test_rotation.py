@@ -50,7 +50,8 @@ def test_quaternion_is_scipys(vector: np.ndarray) -> None:
 
 
 def test_many_quaternions_at_once() -> None:
-    matrices = Rotation.random(50, random_state=1).as_matrix().reshape(5, 10, 3, 3)
+    vectors = np.random.default_rng(1).normal(size=(50, 3))
+    matrices = Rotation.from_rotvec(vectors).as_matrix().reshape(5, 10, 3, 3)
     quaternions = matrix_to_quaternion(matrices)
     assert quaternions.shape == (5, 10, 4)
     np.testing.assert_allclose(
