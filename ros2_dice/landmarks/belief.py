@@ -8,7 +8,7 @@ _GOOD = 0.8
 _GOOD_LOOKS = 2
 _MEMORY = 0.75
 """Weight of the past in the running mean of scores."""
-_MOMENT = 0.5
+_MOMENT = 0.8
 """One score may fall to this fraction of the threshold while the mean stays above it."""
 
 
@@ -28,13 +28,13 @@ class Belief:
 
     Args:
         quality: of the find, 0 to 1.
-        patient: the find was looked at so often that it needs no proof by further frames.
+        proven: it needs no proof by further frames.
     """
 
-    def __init__(self, quality: float, patient: bool = False) -> None:
+    def __init__(self, quality: float, proven: bool) -> None:
         self._mean = quality
         self._good_looks = 0
-        self.confirmed = patient or quality >= SURE
+        self.confirmed = proven
 
     def add(self, score: float, threshold: float) -> bool:
         """Count one look; return whether it shows the thing."""

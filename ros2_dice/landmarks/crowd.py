@@ -26,8 +26,6 @@ class Crowd:
     def __init__(self, ids: IdSource) -> None:
         self._ids = ids
         self.persons: list[Person] = []
-        self.patient = False
-        """True = finds were judged patiently and are believed at once."""
 
     def hand_regions(self) -> list[Region]:
         """Return the squares of all hands that this frame shows."""
@@ -37,9 +35,15 @@ class Crowd:
         """End all tracks."""
         self.persons = []
 
-    def add_face(self, found: FoundFace, stamp_ns: int, most: int) -> None:
-        """Give a face to the person who lost it, to one without, or to a new one of `most`."""
-        track = FaceTrack(found.face, stamp_ns, Belief(found.quality, self.patient))
+    def add_face(self, found: FoundFace, stamp_ns: int, most: int, *, proven: bool) -> None:
+        """
+        Give a face to the person who lost it, to one without, or to a new one.
+
+        Args:
+            most: how many people are followed.
+            proven: it needs no proof by further frames.
+        """
+        track = FaceTrack(found.face, stamp_ns, Belief(found.quality, proven))
         for person in self.persons:
             if person.face and person.face.misses and same_face(
                     person.face.last.roi, found.face.roi):
@@ -58,7 +62,7 @@ class Crowd:
             self.persons.remove(faceless[-1])
         self.persons.append(Person(self._ids.new(), track))
 
-    def add_hand(self, found: FoundHand, stamp_ns: int, most: int) -> None:
+    def add_hand(self, found: FoundHand, stamp_ns: int, most: int, *, proven: bool) -> None:
         """Give a hand to the track that lost it, or to the person it belongs to."""
         hand = found.hand
         if any(same_hand(hand.roi, other) for other in self.hand_regions()):
@@ -74,7 +78,7 @@ class Crowd:
                 return
             person = Person(self._ids.new())
             self.persons.append(person)
-        track = HandTrack(self._ids.new(), hand, stamp_ns, Belief(found.quality, self.patient))
+        track = HandTrack(self._ids.new(), hand, stamp_ns, Belief(found.quality, proven))
         track.vote.add(hand.right_probability)
         person.hands.append(track)
 

@@ -56,28 +56,29 @@ class FaceFinder:
               threshold: float) -> list[FoundFace]:
         """Return new faces from one detector on the whole picture, the other one each time."""
         look = self._look(attempt % 2 == 1, whole_picture(frame, turn_rad))
-        return _largest_first(self._search(frame, [look], known, threshold, stubborn=False))
+        return _largest_first(self._search(frame, [look], known, threshold, QUICK_LOOKS))
 
-    def thorough(self, frame: Frame, turn_rad: float, threshold: float, most: int,
-                 ) -> list[FoundFace]:
+    def thorough(self, frame: Frame, turn_rad: float, threshold: float, most: int, *,
+                 patient: bool) -> list[FoundFace]:
         """
-        Return faces from all detectors, largest first; takes up to some tenths of a second.
+        Return faces from both detectors, largest first.
 
         Args:
             most: with so many found on the whole picture, small ones are not looked for.
+            patient: look into small tiles too, and insist where no face is found; takes up to
+                some tenths of a second.
         """
         whole = whole_picture(frame, turn_rad)
-        looks = [self._look(False, whole), self._look(True, whole)]
-        found = self._search(frame, looks, [], threshold, stubborn=False)
-        for parts in (2, 3):
+        both = [self._look(False, whole), self._look(True, whole)]
+        found = self._search(frame, both, [], threshold, PATIENT_LOOKS)
+        for parts in (2, 3) if patient else (2,):
             if len(found) < most:
                 looks = [self._look(far, tile) for tile in tiles(frame, turn_rad, parts)
                          for far in (True, False)]
                 known = [one.face.roi for one in found]
-                found += self._search(frame, looks, known, threshold, stubborn=False)
-        if not found:
-            looks = [self._look(False, whole), self._look(True, whole)]
-            found = self._search(frame, looks, [], threshold, stubborn=True)
+                found += self._search(frame, looks, known, threshold, PATIENT_LOOKS)
+        if patient and not found:
+            found = self._search(frame, both, [], threshold, None)
         return _largest_first(found)
 
     def _look(self, far: bool, region: Region) -> tuple[Detector, float, Region]:
@@ -86,7 +87,14 @@ class FaceFinder:
         return self._networks.face_near, _NEAR_THRESHOLD, region
 
     def _search(self, frame: Frame, looks: Sequence[tuple[Detector, float, Region]],
-                known: Sequence[Region], threshold: float, *, stubborn: bool) -> list[FoundFace]:
+                known: Sequence[Region], threshold: float, most_looks: int | None,
+                ) -> list[FoundFace]:
+        """
+        Return the faces that pass.
+
+        Args:
+            most_looks: at each detection; None = from many starts, and the first face is enough.
+        """
         needed = find_threshold(threshold)
         found: list[FoundFace] = []
         seen = list(known)
@@ -95,15 +103,15 @@ class FaceFinder:
                 square = face_from_detection(detection)
                 if not square.is_sane() or any(same_face(square, other) for other in seen):
                     continue
-                if stubborn and detection.score < _STUBBORN:
+                if most_looks is None and detection.score < _STUBBORN:
                     continue
-                one = (self._insist(frame, square) if stubborn
-                       else self._judge(frame, square, needed, PATIENT_LOOKS))
+                one = (self._insist(frame, square) if most_looks is None
+                       else self._judge(frame, square, needed, most_looks))
                 if one is not None and one.quality >= needed and not any(
                         same_face(one.face.roi, other) for other in seen):
                     found.append(one)
                     seen.append(one.face.roi)
-                    if stubborn:
+                    if most_looks is None:
                         return found
         return found
 

@@ -25,6 +25,11 @@ _WHOLE_THRESHOLD = 0.4
 _WHOLE_THRESHOLD_THOROUGH = 0.2
 _WINDOW_THRESHOLD = 0.15
 _SAME_HAND = 0.2
+"""Distance of centres, as a fraction of the square, below which two hands are one."""
+_SAME_PALM = 0.35
+"""The same for a palm's square, which is less exact."""
+_QUICK_FINDS = 2
+"""Palms judged in one try, best first, where time is short."""
 _MOST_INSIDE = 0.9
 _SMALLEST = 0.45
 """A hand near a face is not smaller than so (ratio of the squares; adults: 0.6 to 1)."""
@@ -118,8 +123,10 @@ class HandFinder:
                    faces: Sequence[FaceObservation], needed: float) -> list[FoundHand]:
         found: list[FoundHand] = []
         seen = list(known)
-        for square in squares:
-            if not square.is_sane() or any(same_hand(square, other) for other in seen):
+        near = _SAME_HAND if self.patient else _SAME_PALM
+        for square in squares if self.patient else squares[:_QUICK_FINDS]:
+            if not square.is_sane() or any(
+                    distance_over_size(square, other) < near for other in seen):
                 continue
             one = self._judge(frame, square, needed)
             if one is not None and one.quality >= needed and is_plausible(one.hand, faces) \

@@ -15,6 +15,8 @@ QUICK_LOOKS = 4
 PATIENT_LOOKS = 7
 _HOPELESS = 0.04
 """Score of a look after which another one is not worth its time."""
+_DOUBTFUL = 0.3
+"""The same for the second and later looks, where time is short."""
 _DISAGREE = 0.1
 """Distance of the squares that two looks lead to (of their size), from which they differ."""
 
@@ -41,10 +43,11 @@ def judge(look: Callable[[Region], Look], refine: Callable[[Look], Region], squa
     if seen.score < _HOPELESS or not region.is_sane():
         return None
     favoured, seen = region.mirrored, look(region)
+    hopeless = _DOUBTFUL if most_looks <= QUICK_LOOKS else _HOPELESS
     best: tuple[Look, float] | None = None
     for count in range(3, most_looks + 1):
         region = refine(seen)
-        if seen.score < _HOPELESS or not region.is_sane():
+        if seen.score < hopeless or not region.is_sane():
             break
         previous, seen = seen, look(region._replace(mirrored=not seen.roi.mirrored))
         quality = 0.5 * (seen.score + previous.score)

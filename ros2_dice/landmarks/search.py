@@ -2,6 +2,7 @@
 """When to look for whom: everything at once at a start or a cut, else one small try a frame."""
 from __future__ import annotations
 
+from ros2_dice.landmarks.belief import SURE
 from ros2_dice.landmarks.crowd import Crowd
 from ros2_dice.landmarks.face import FaceObservation
 from ros2_dice.landmarks.find_face import FaceFinder
@@ -41,14 +42,14 @@ class Searcher:
             for found in self._faces.quick(
                     frame, turn_rad, self._tick // every, [face.roi for face in faces],
                     settings.number('detection.face_threshold')):
-                crowd.add_face(found, frame.stamp_ns, most)
+                crowd.add_face(found, frame.stamp_ns, most, proven=False)
             return
         hands = len(crowd.hand_regions())
         wanted = max(len(faces), 1) * _hands_wanted(settings)
         every = 1 if hands == 0 else _SECOND_HAND_EVERY
         if hands < wanted and self._tick % every == 0:
             for found in self._try_hand(frame, crowd, settings, turn_rad, self._tick // every):
-                crowd.add_hand(found, frame.stamp_ns, most)
+                crowd.add_hand(found, frame.stamp_ns, most, proven=found.quality >= SURE)
 
     def _try_hand(self, frame: Frame, crowd: Crowd, settings: Settings, turn_rad: float,
                   attempt: int) -> list[FoundHand]:
@@ -72,16 +73,18 @@ class Searcher:
         """
         most = settings.integer('detection.max_persons')
         stamp_ns = frame.stamp_ns
-        self._hands.patient = crowd.patient = patient
-        for found in self._faces.thorough(frame, turn_rad,
-                                          settings.number('detection.face_threshold'), most):
-            crowd.add_face(found, stamp_ns, most)
+        self._hands.patient = patient
+        for found in self._faces.thorough(
+                frame, turn_rad, settings.number('detection.face_threshold'), most,
+                patient=patient):
+            crowd.add_face(found, stamp_ns, most, proven=patient or found.quality >= SURE)
         threshold = settings.number('detection.hand_threshold')
         faces = _faces(crowd)
 
         def add(finds: list[FoundHand]) -> None:
             for found in finds:
-                crowd.add_hand(found, stamp_ns, most)
+                crowd.add_hand(found, stamp_ns, most,
+                               proven=patient or found.quality >= SURE)
 
         add(self._hands.in_picture(frame, turn_rad, [], faces, threshold))
         if patient:
@@ -94,7 +97,7 @@ class Searcher:
         if patient and (_needy(crowd, 1) or not faces):
             add(self._hands.at_bodies(frame, turn_rad, most, crowd.hand_regions(), faces,
                                       threshold))
-        self._hands.patient = crowd.patient = False
+        self._hands.patient = False
 
 
 def _faces(crowd: Crowd) -> list[FaceObservation]:

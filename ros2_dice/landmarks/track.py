@@ -8,6 +8,7 @@ import time
 from ros2_dice.landmarks.crop import Region
 from ros2_dice.landmarks.crowd import Crowd
 from ros2_dice.landmarks.cut import CutDetector
+from ros2_dice.landmarks.face import FaceObservation
 from ros2_dice.landmarks.find_hand import is_plausible, same_hand
 from ros2_dice.landmarks.hand import HandObservation
 from ros2_dice.landmarks.ids import IdSource
@@ -129,12 +130,20 @@ class PersonTracker:
                 continue
             region = face_from_landmarks(track.last.points_px)
             face = self._networks.face.observe(frame, region) if region.is_sane() else None
-            if face is not None and track.belief.add(face.score, threshold):
+            if face is not None and track.belief.add(self._face_score(frame, face, track),
+                                                     threshold):
                 track.see(face, frame.stamp_ns)
             else:
                 lost = lost or not track.misses
                 track.misses += 1
         return lost
+
+    def _face_score(self, frame: Frame, face: FaceObservation, track: FaceTrack) -> float:
+        """Return the score of a face; one that is not proven must also pass in a mirror."""
+        if track.belief.confirmed:
+            return face.score
+        mirrored = self._networks.face.observe(frame, face.roi._replace(mirrored=True))
+        return min(face.score, mirrored.score)
 
     def _follow_hands(self, frame: Frame) -> bool:
         """Look where the hands were; return whether one is lost since the last frame."""
