@@ -33,6 +33,8 @@ class NodeState:
     """Why the node could not be configured or activated; empty = it could."""
     camera_problem: str
     """Why the camera_info is not used."""
+    camera_info: str
+    """Where the camera comes from, in a word."""
     image_topic: str
     silence_s: float
     """Since the last image, or since activation."""
@@ -59,7 +61,7 @@ def _input(state: NodeState, summary: Summary,
         'topic': state.image_topic, 'received': counters.received,
         'rate_hz': summary.input_rate_hz, 'since_last_image_s': state.silence_s,
         'dropped_overrun': counters.dropped_overrun, 'dropped_stale': counters.dropped_stale,
-        'failed': summary.failed_input, 'camera_info': state.camera_problem or 'ok'}
+        'failed': summary.failed_input, 'camera_info': state.camera_info}
     if state.lifecycle != 'active':
         return OK, f'not subscribed: the node is {state.lifecycle}', values
     if summary.failed_input_row >= FAILURES_IN_A_ROW:

@@ -35,7 +35,7 @@ from ros2_dice.ros.models import Change, EstimatorFactory, ModelHost
 from ros2_dice.ros.monitor import Monitor
 from ros2_dice.ros.outputs import Outputs
 from ros2_dice.ros.pairing import CameraBook
-from ros2_dice.ros.parameters import NodeParameters
+from ros2_dice.ros.parameters import NodeParameters, refuse_missing_features
 from ros2_dice.ros.pipeline import Arrival, Pipeline
 from ros2_dice.ros.services import Services
 from ros2_dice.ros.worker import Counters, Worker
@@ -99,7 +99,7 @@ class DiceNode(LifecycleNode):
         return self._transition('configure', lambda: self._configure(self.settings), 'inactive')
 
     def _configure(self, settings: Settings) -> None:
-        _refuse_missing_features(settings)
+        refuse_missing_features(settings)
         estimator = self._host.load(settings)
         self._outputs = Outputs(self, settings)
         self._outputs.set_model(TopologyBook(estimator.topologies), estimator.model_id, settings)
@@ -110,7 +110,7 @@ class DiceNode(LifecycleNode):
                                   self._monitor.statistics, settings)
         self._worker = Worker(self._pipeline.process, self._pipeline.is_stale, self._crashed,
                               settings.integer('input.queue_depth'))
-        self._worker.min_period_s = _period_s(settings.number('input.max_rate'))
+        self._worker.set_max_rate(settings.number('input.max_rate'))
         self._table.lock(True)
         self.get_logger().info(f'configured with model {self.model_id}')
 
@@ -129,9 +129,8 @@ class DiceNode(LifecycleNode):
             else qos.best_effort(depth)
         if settings.flag('input.use_camera_info'):
             self._subscribe(CameraInfo, 'camera_info', self._cameras.put, qos.best_effort(1))
-        compressed = settings.text('image_transport') == 'compressed'
-        self._subscribe(CompressedImage if compressed else Image, self._image_name(),
-                        self._store, profile)
+        kind = Image if settings.text('image_transport') == 'raw' else CompressedImage
+        self._subscribe(kind, self._image_topic(), self._store, profile)
         self._active_since_s = self._last_image_s = time.monotonic()
         self.get_logger().info(f'waiting for images on {self._image_topic()}')
 
@@ -155,10 +154,7 @@ class DiceNode(LifecycleNode):
         except Exception as error:
             self._problem = f'{name} failed: {error_text(error)}'
             self.get_logger().error(self._problem)
-            if name == 'activate':
-                self._stop()
-            else:
-                self._release()
+            (self._stop if name in ('activate', 'deactivate') else self._release)()
             self._monitor.report_now()
             return FAILURE
         self._problem = ''
@@ -202,7 +198,7 @@ class DiceNode(LifecycleNode):
         """Hand live parameters to the worker's thread, to be applied between frames."""
         worker, pipeline = self._worker, self._pipeline
         if worker is not None and pipeline is not None:
-            worker.min_period_s = _period_s(settings.number('input.max_rate'))
+            worker.set_max_rate(settings.number('input.max_rate'))
             worker.between_items(lambda: pipeline.apply(settings))
 
     def _subscribe(self, kind: type, topic: str, callback: Callable[[Any], None],
@@ -240,7 +236,8 @@ class DiceNode(LifecycleNode):
         now_s = time.monotonic()
         return NodeState(
             name=self.get_fully_qualified_name(), lifecycle=self._lifecycle,
-            model_id=self.model_id, problem=self._problem, camera_problem=self._cameras.problem,
+            model_id=self.model_id, problem=self._problem,
+            camera_problem=self._cameras.problem, camera_info=self._cameras.status,
             image_topic=self._image_topic(), silence_s=now_s - self._last_image_s,
             active_s=now_s - self._active_since_s)
 
@@ -251,27 +248,18 @@ class DiceNode(LifecycleNode):
         if self._outputs is not None:
             self._outputs.publish_topologies(self.settings)
 
-    def _image_name(self) -> str:
-        compressed = self.settings.text('image_transport') == 'compressed'
-        return 'image/compressed' if compressed else 'image'
-
     def _image_topic(self) -> str:
-        return self.resolve_topic_name(self._image_name())
+        """Return the resolved topic; image/compressed follows a remapping of image alone."""
+        image = self.resolve_topic_name('image')
+        if self.settings.text('image_transport') == 'raw':
+            return image
+        name = 'image/compressed'
+        topic = self.resolve_topic_name(name)
+        remapped = topic != self.resolve_topic_name(name, only_expand=True)
+        return topic if remapped else f'{image}/compressed'
 
     def _crashed(self, error: Exception) -> None:
         self.get_logger().error(f'worker: {error_text(error)}')
-
-
-def _refuse_missing_features(settings: Settings) -> None:
-    for name, reason in (
-            ('depth.enabled', 'this version estimates from colour alone'),
-            ('hri.enabled', 'the ROS4HRI topics are not part of this version')):
-        if settings.flag(name):
-            raise ConfigError(f'parameter {name}', got=True, expected='false', next_step=reason)
-
-
-def _period_s(rate_hz: float) -> float:
-    return 1.0 / rate_hz if rate_hz > 0.0 else 0.0
 
 
 def main(args: list[str] | None = None,

@@ -86,6 +86,15 @@ class CameraBook:
         self.problem = ''
         """Why the nominal lens is used although a CameraInfo came; empty = no problem."""
 
+    @property
+    def status(self) -> str:
+        """Return in a word where the camera comes from."""
+        if not self._use_info:
+            return 'not used (input.use_camera_info)'
+        if self._info is None:
+            return 'none received, nominal lens'
+        return self.problem or 'used'
+
     def put(self, info: CameraInfo) -> None:
         """Take over a CameraInfo; it is looked at with the next picture."""
         self._info = info

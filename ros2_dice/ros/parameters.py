@@ -131,3 +131,17 @@ def _widen(parameters: list[RosParameter]) -> list[RosParameter]:
         return parameter
 
     return [widen(parameter) for parameter in parameters]
+
+
+def refuse_missing_features(settings: Settings) -> None:
+    """
+    Refuse what the table has and this version does not do, rather than ignore it.
+
+    Raises:
+        ConfigError: such a feature is switched on.
+    """
+    for name, reason in (
+            ('depth.enabled', 'this version estimates from colour alone'),
+            ('hri.enabled', 'the ROS4HRI topics are not part of this version')):
+        if settings.flag(name):
+            raise ConfigError(f'parameter {name}', got=True, expected='false', next_step=reason)

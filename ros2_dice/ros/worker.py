@@ -49,8 +49,7 @@ class Worker(Generic[Item]):
         self._working = False
         self._received = self._processed = self._overrun = self._stale = 0
         self._next_start_s = 0.0
-        self.min_period_s = 0.0
-        """Items are taken up no faster than this; the newest one waits."""
+        self._min_period_s = 0.0
 
     def start(self) -> None:
         """Start the thread; counters begin at zero."""
@@ -75,6 +74,10 @@ class Worker(Generic[Item]):
             self._jobs.clear()
         for job in jobs:
             job()
+
+    def set_max_rate(self, rate_hz: float) -> None:
+        """Take items up no faster than this, 0 = as fast as possible; the newest one waits."""
+        self._min_period_s = 1.0 / rate_hz if rate_hz > 0.0 else 0.0
 
     def put(self, item: Item) -> None:
         """Queue an item; the oldest waiting one is dropped when the queue is full."""
@@ -151,8 +154,8 @@ class Worker(Generic[Item]):
             if self._items and delay_s <= 0.0:
                 self._working = True
                 # Keep the beat where the thread keeps up with it.
-                beat_s = self._next_start_s + self.min_period_s
-                self._next_start_s = beat_s if beat_s > now_s else now_s + self.min_period_s
+                beat_s = self._next_start_s + self._min_period_s
+                self._next_start_s = beat_s if beat_s > now_s else now_s + self._min_period_s
                 return self._items.popleft()
             self._condition.wait(delay_s if self._items else None)
         return None

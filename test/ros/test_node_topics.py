@@ -245,3 +245,28 @@ def test_level_of_detail_and_fields_change_while_running(make_dice, camera, wait
     face = camera.meshes[-1].meshes[0].face
     assert len(face.vertices) == 3 * FACE.level(1).vertex_count
     assert len(face.contact) == FACE.level(1).vertex_count
+
+
+def test_a_publisher_that_offers_too_little_is_named(make_dice, node, capfd, wait_until):
+    make_dice(input__reliable=True)
+    node.create_publisher(Image, '/image', qos.best_effort(1))
+    text = []
+
+    def told():
+        text.append(capfd.readouterr().err)
+        return 'qos_overrides./image.subscription.reliability to best_effort' in ''.join(text)
+
+    assert wait_until(told, 5)
+
+
+def test_compressed_follows_the_remapping_of_image(context, factory):
+    from ros2_dice.ros.node import DiceNode
+
+    for rules, topic in (
+            ([], '/image/compressed'),
+            (['-r', 'image:=/cam/raw'], '/cam/raw/compressed'),
+            (['-r', 'image:=/cam/raw', '-r', 'image/compressed:=/other'], '/other')):
+        dice = DiceNode(factory, context=context, cli_args=[
+            '--ros-args', '-p', 'image_transport:=compressed', *rules])
+        assert dice._image_topic() == topic
+        dice.destroy_node()
