@@ -95,7 +95,7 @@ install_tree() {
   fi
   say "Installing ros2_dice[$extras] (a minute or two)"
   rm -f "$VENV"/ros2_dice-*
-  (cd "$ROOT" && "$VENV/bin/python" -m pip install --disable-pip-version-check -q \
+  (cd "$ROOT" && "$VENV/bin/python" -m pip install --disable-pip-version-check -qq \
     -c constraints.txt -e ".[$extras]")
   printf '%s' "$sum" >"$stamp"
 }
