@@ -4,7 +4,7 @@ Render the sample clip from the open bodies, with its truth.
 
     python tools/make_sample.py [--out FOLDER] [--frames 40,75]
 
-A hand comes to the cheek, touches with two fingertips, slides, leaves. Writes sample.mp4 and
+A hand comes to the cheek, touches with its fingertips, slides, leaves. Writes sample.mp4 and
 sample_truth.npz; with --frames only pictures of these frames.
 """
 from __future__ import annotations
@@ -30,9 +30,18 @@ ARRIVE_S, SLIDE_S, SLID_S, LEAVE_S = 1.75, 2.25, 3.25, 3.6
 PRESS_M = 0.0025
 """How deep the fingertips press."""
 _DENT_SPREAD_M = 0.012
-_CHEEK_FROM = np.array([-0.0500, -0.0330, 0.0620])
-_CHEEK_TO = np.array([-0.0440, -0.0640, 0.0640])
-"""Where the index finger touches first and last, head frame [m]."""
+_CHEEK_FROM = np.array([-0.047, -0.035, 0.065])
+_CHEEK_TO = np.array([-0.042, -0.062, 0.066])
+"""Where the index finger lies first and last, head frame [m]."""
+_OUTWARD = np.array([-0.5, 0.0, 0.85])
+"""Way off the cheek, head frame."""
+_FINGERS = np.array([0.45, -0.85, 0.15])
+_BACK = np.array([-0.2, -0.1, -1.0])
+"""Where the fingers and the back of the touching hand point, optical frame."""
+_FLEX = {'index': (0.25, 0.20, 0.10), 'middle': (0.35, 0.30, 0.15), 'ring': (0.50, 0.40, 0.20),
+         'little': (0.60, 0.45, 0.20), 'thumb': (0.10, 0.15, 0.20)}
+"""Bends of base, middle and end joint of the touching hand [rad]."""
+_SPREAD = {'index': -0.10, 'middle': -0.02, 'ring': 0.05, 'little': 0.12}
 
 
 @dataclass(frozen=True)
@@ -140,27 +149,22 @@ def head_state(bodies: OpenBodies, time_s: float) -> HeadState:
 
 def hand_pose(bodies: OpenBodies, away: float, time_s: float) -> HandState:
     """Return the right hand's attitude and fingers; `away` is 0 at the cheek, 1 out of sight."""
-    fingers = np.array([0.74, -0.62, 0.20]) + away * np.array([-0.40, -0.10, -0.10])
-    back = np.array([-0.42, -0.30, -0.85]) + away * np.array([0.25, 0.15, 0.0])
+    fingers = _FINGERS + away * np.array([-0.15, 0.05, -0.10])
+    back = _BACK + away * np.array([0.05, 0.05, 0.0])
     z = -fingers / np.linalg.norm(fingers)
     y = back - z * (back @ z)
     y /= np.linalg.norm(y)
     rotation = np.stack([np.cross(y, z), y, z], 1)
     hand = bodies.hand_right
     angles = hand.angle_mean.copy()
-    # Flexion of base, middle and end joint: touching, and what is added on the way.
-    rows = {4: (0.22, 0.26, 0.14), 7: (0.40, 0.44, 0.22), 10: (0.52, 0.52, 0.26),
-            13: (0.62, 0.60, 0.30)}
-    opening = np.array([-0.22, -0.12, -0.06])
-    sway = 0.03 * np.sin(3.1 * time_s)
-    for joint, flex in rows.items():
-        for k in range(3):
+    for finger, flex in _FLEX.items():
+        joint = hand.joint_names.index(f'{finger}1')
+        for k, opening in enumerate((-0.22, -0.12, -0.06)):
             row = (hand.dof_joint == joint + k) & (hand.dof_axis == 0)
-            angles[row] = flex[k] + away * opening[k] + sway
-    for joint, spread in ((4, -0.10), (7, -0.02), (10, 0.05), (13, 0.12)):
-        angles[(hand.dof_joint == joint) & (hand.dof_axis == 1)] = spread
-    for k, flex in ((1, 0.10), (2, 0.15), (3, 0.20)):
-        angles[(hand.dof_joint == k) & (hand.dof_axis == 0)] = flex
+            angles[row] = flex[k] + (away * opening + 0.03 * np.sin(3.1 * time_s)
+                                     if finger != 'thumb' else 0.0)
+        if finger in _SPREAD:
+            angles[(hand.dof_joint == joint) & (hand.dof_axis == 1)] = _SPREAD[finger]
     return HandState(rotation, np.zeros(3), 0.0, angles, np.zeros(10))
 
 
@@ -177,7 +181,7 @@ def moment(bodies: OpenBodies, time_s: float) -> Moment:
     goal = head_now.rotation @ goal + head_now.translation_m
     near = int(np.argmin(np.linalg.norm(np.where(head.is_skin[:, None], skin_m, 9) - goal,
                                         axis=1)))
-    outward = head_now.rotation @ np.array([-0.62, 0.0, 0.78])
+    outward = head_now.rotation @ _OUTWARD / np.linalg.norm(_OUTWARD)
     goal = goal - outward * ((goal - skin_m[near]) @ outward)
 
     pose = hand_pose(bodies, away, time_s)

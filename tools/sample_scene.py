@@ -160,7 +160,7 @@ def background(width: int, height: int) -> npt.NDArray[np.float32]:
     picture = cv2.GaussianBlur(picture, (0, 0), width / 55)
     picture += rng.normal(0, 0.004, picture.shape).astype(np.float32)
     vignette = 1 - 0.35 * ((x - 0.5) ** 2 + (y - 0.5) ** 2)
-    return np.clip(picture * vignette[..., None], 0, 1) ** 2.2
+    return (np.clip(picture * vignette[..., None], 0, 1) ** 2.2).astype(np.float32)
 
 
 def _shadow(vertices: FloatArray, faces: npt.NDArray[np.integer], places: FloatArray
@@ -192,7 +192,7 @@ def _shadow(vertices: FloatArray, faces: npt.NDArray[np.integer], places: FloatA
         column, row = (np.clip(points[:, k] + d, 0, _SHADOW_SIZE - 1).astype(np.int32)
                        for k, d in ((0, dx), (1, dy)))
         lit += nearest[row, column] > depth - bias_m
-    return lit / len(offsets)
+    return lit / np.float32(len(offsets))
 
 
 def render(meshes: list[Mesh], camera: Camera, backdrop: npt.NDArray[np.float32],

@@ -90,7 +90,7 @@ def demo(
     if not as_json:
         typer.echo(_what_to_look_at(out, counts))
     if view:
-        from ros2_dice.render.view3d import show
+        from ros2_dice.cli.demo_view import show
 
         show(out / 'recording.mcap')
 

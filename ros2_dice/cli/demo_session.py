@@ -15,7 +15,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 from ros2_dice.errors import DiceError
@@ -108,6 +107,7 @@ class Session:
         self._plan = plan
         self._progress = progress
         self._children: list[_Child] = []
+        self._asked: list[int] = []
         self._logs = plan.out / 'log'
         self.domain_id = 1 + os.getpid() % 100
 
@@ -117,9 +117,10 @@ class Session:
 
         Raises:
             SessionError: a process ended early or does not come up; its last lines are in it.
+            KeyboardInterrupt: a signal asked for the end; everything is stopped.
         """
         self._logs.mkdir(parents=True, exist_ok=True)
-        with _interruptible():
+        with _interruptible() as self._asked:
             try:
                 return self._run()
             finally:
@@ -180,6 +181,8 @@ class Session:
     def _step(self) -> None:
         states = {child.name: child.state for child in self._children}
         self._progress(states.get('source', {}), states.get('recorder', {}))
+        if self._asked:
+            raise KeyboardInterrupt
         time.sleep(0.1)
 
     def _environment(self) -> dict[str, str]:
@@ -222,18 +225,20 @@ def _profile() -> Path:
 
 
 @contextmanager
-def _interruptible() -> Iterator[None]:
-    """Let SIGTERM and a closed terminal end the demo as Ctrl-C does."""
-    def interrupt(number: int, frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
+def _interruptible() -> Iterator[list[int]]:
+    """
+    Collect Ctrl-C, SIGTERM and a closed terminal in a list that the session looks at.
 
+    An exception out of a handler could come up where nobody can pass it on.
+    """
+    asked: list[int] = []
     if threading.current_thread() is not threading.main_thread():
-        yield
+        yield asked
         return
-    before = {number: signal.signal(number, interrupt)
-              for number in (signal.SIGTERM, signal.SIGHUP)}
+    before = {number: signal.signal(number, lambda got, _: asked.append(got))
+              for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
     try:
-        yield
+        yield asked
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

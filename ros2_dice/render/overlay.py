@@ -147,7 +147,7 @@ class Overlay:
         paint = np.empty((len(vertices), 4), np.float32)
         for surface, offset, count in zip(found, offsets, counts):
             part = slice(offset, offset + count)
-            lit = 0.45 + 0.65 * np.clip(self._normals(surface) @ _LIGHT, 0, 1)
+            lit = 0.45 + 0.65 * np.clip(self.normals(surface) @ _LIGHT, 0, 1)
             lit = np.maximum(lit, 0.9 * surface.contact)
             paint[part, :3] = surface.colours_bgr() * lit[:, None]
             paint[part, 3] = _ALPHA + (_ALPHA_TOUCH - _ALPHA) * surface.contact
@@ -161,7 +161,7 @@ class Overlay:
         touch = (values[:, 3] - _ALPHA) / (_ALPHA_TOUCH - _ALPHA)
         _glow(canvas, seen.pixel, touch)
 
-    def _normals(self, surface: Surface) -> npt.NDArray[np.float32]:
+    def normals(self, surface: Surface) -> npt.NDArray[np.float32]:
         """Return (V, 3) unit vertex normals, zero where they are undefined."""
         topology = surface.topology
         corners = topology.faces.astype(np.int64)

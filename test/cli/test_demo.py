@@ -1,0 +1,216 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`ros2-dice demo` end to end: three processes over DDS, a few frames of the sample."""
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ros2_dice.assets import missing_assets
+from ros2_dice.render.video import ClipReader, ClipWriter
+from ros2_dice.share import share_folder
+
+pytest.importorskip('rclpy')
+pytest.importorskip('rosbags')
+if missing_assets('open'):
+    pytest.skip('the networks are not here; ros2-dice assets pull', allow_module_level=True)
+
+pytestmark = pytest.mark.timeout(240)
+
+KEYS = {'received', 'processed', 'published', 'dropped', 'failed', 'with_face', 'with_hand',
+        'with_contact', 'latency_ms', 'rate_hz', 'model'}
+FIRST, COUNT = 60, 12
+
+
+def demo(*words: object, **options: object) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, '-m', 'ros2_dice.cli.main', 'demo', *map(str, words)],
+        capture_output=True, text=True, timeout=200, check=False, **options)  # type: ignore
+
+
+@pytest.fixture(scope='module')
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Frames of the sample in which the hand touches, at half its size."""
+    path = tmp_path_factory.mktemp('clip') / 'touch.mp4'
+    with ClipReader(share_folder() / 'model' / 'sample.mp4') as sample, \
+            ClipWriter(path, 640, 360, 30.0, quality=14) as short:
+        for frame in itertools.islice(sample, FIRST, FIRST + COUNT):
+            short.write(np.ascontiguousarray(frame.bgr[::2, ::2]))
+    return path
+
+
+@pytest.fixture(scope='module')
+def paced(clip: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder that a paced run leaves."""
+    out = tmp_path_factory.mktemp('paced')
+    done = demo('--source', clip, '--out', out)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip().splitlines()[-1].startswith('Look at ')
+    return out
+
+
+def results(out: Path) -> list[bytes]:
+    """The results' bytes; the gaps between fields, which CDR leaves unset, are made zero."""
+    from ros2_dice.ros.bag import BagReader, typestore
+
+    topics = ['/dice/hand_face_meshes', '/dice/contacts', '/dice/hand_joints']
+    with BagReader(out / 'recording.mcap') as bag:
+        return [bytes(typestore().serialize_cdr(record.message(), record.type_name))
+                for topic in topics for record in bag.messages([topic])]
+
+
+def test_paced_everything_sent_is_processed_and_published(paced: Path):
+    summary = json.loads((paced / 'summary.json').read_text())
+    assert summary.keys() >= KEYS
+    assert summary['received'] == summary['processed'] == summary['published'] == COUNT
+    assert summary['dropped'] == summary['failed'] == 0
+    assert summary['with_face'] == COUNT
+    assert summary['latency_ms']['p50'] > 0
+    assert summary['model'].startswith('open/')
+
+
+def test_stamps_equal_the_images(paced: Path):
+    from ros2_dice.ros.bag import BagReader, header_stamp_ns
+    from ros2_dice.ros.inputs import EPOCH_NS
+
+    with BagReader(paced / 'recording.mcap') as bag:
+        assert bag.topics['/image/compressed'] == ('sensor_msgs/msg/CompressedImage', COUNT)
+        stamps: dict[str, list[int]] = {}
+        for record in bag.messages():
+            stamps.setdefault(record.topic, []).append(header_stamp_ns(record.cdr))
+    images = stamps['/image/compressed']
+    assert images[0] == EPOCH_NS
+    assert np.allclose(np.diff(images), 1e9 / 30, atol=1e5)
+    for topic in ('hand_face_meshes', 'contacts', 'hand_joints'):
+        assert stamps[f'/dice/{topic}'] == images
+    assert stamps['/dice/topologies']
+    assert stamps['/dice/statistics']
+
+
+def test_recording_is_a_plain_file_with_its_definitions(paced: Path):
+    mcap_reader = pytest.importorskip('mcap.reader')
+    with (paced / 'recording.mcap').open('rb') as file:
+        summary = mcap_reader.make_reader(file).get_summary()
+    names = {schema.name: schema.data.decode() for schema in summary.schemas.values()}
+    assert 'HandFaceMesh[] meshes' in names['ros2_dice/msg/HandFaceMeshArray']
+    assert sorted(path.name for path in paced.iterdir()) == [
+        'log', 'overlay.mp4', 'recording.mcap', 'summary.json']
+
+
+def test_overlay_has_every_frame_with_something_drawn(clip: Path, paced: Path):
+    with ClipReader(clip) as before, ClipReader(paced / 'overlay.mp4') as after:
+        pairs = list(zip(before, after, strict=True))
+    assert len(pairs) == COUNT
+    for plain, drawn in pairs:
+        assert np.abs(plain.bgr.astype(int) - drawn.bgr).mean() > 1
+
+
+def test_messages_decode_to_what_was_published(paced: Path):
+    from ros2_dice.ros.playback import Playback
+
+    with Playback(paced / 'recording.mcap') as playback:
+        sizes = {t.topology_id: t.vertex_count for t in playback.topologies()}
+        frames = list(playback.frames())
+    assert len(frames) == COUNT
+    for frame in frames:
+        assert frame.bgr() is not None
+        for estimate in frame.estimates:
+            for body in filter(None, (estimate.hand, estimate.face)):
+                assert body.vertices_m.shape == (sizes[body.topology_id], 3)
+                assert body.vertices_m[:, 2].min() > 0.1
+                assert body.contact is None or body.contact.max() <= 1
+
+
+def test_another_run_gives_the_same_bytes(clip: Path, paced: Path, tmp_path: Path):
+    done = demo('--source', clip, '--out', tmp_path / 'again')
+    assert done.returncode == 0, done.stderr
+    assert results(tmp_path / 'again') == results(paced)
+
+
+def test_its_own_recording_is_a_source(paced: Path, tmp_path: Path):
+    done = demo('--source', paced / 'recording.mcap', '--out', tmp_path / 'replay', '--json')
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)['processed'] == COUNT
+
+
+def test_realtime_counts_add_up(clip: Path, tmp_path: Path):
+    done = demo('--source', clip, '--out', tmp_path / 'live', '--realtime', '--json')
+    assert done.returncode == 0, done.stderr
+    summary = json.loads(done.stdout)
+    assert summary['received'] == summary['processed'] + summary['dropped']
+    assert summary['published'] == summary['processed'] >= 1
+    assert summary['received'] <= summary['sent'] == COUNT
+
+
+@pytest.mark.parametrize(('name', 'content', 'said'), [
+    ('missing.mp4', None, 'no such file'),
+    ('text.mp4', b'not a clip', 'readable video'),
+    ('empty.jpg', b'', 'empty'),
+    ('broken.mcap', b'\x89MCAP0\r\n', 'MCAP or db3'),
+])
+def test_a_bad_source_is_named_before_anything_starts(tmp_path, name, content, said):
+    path = tmp_path / name
+    if content is not None:
+        path.write_bytes(content)
+    done = demo('--source', path, '--out', tmp_path / 'out')
+    assert done.returncode == 1
+    assert said in done.stderr
+    assert name in done.stderr
+    assert 'Traceback' not in done.stderr
+    assert not (tmp_path / 'out' / 'log').exists()
+
+
+def test_a_node_that_cannot_start_is_shown(clip: Path, tmp_path: Path):
+    done = demo('--source', clip, '--out', tmp_path / 'out',
+                env={**os.environ, 'ROS2_DICE_DATA': str(tmp_path), 'PIP_NO_INDEX': '1',
+                     'PIP_FIND_LINKS': str(tmp_path)})
+    assert done.returncode == 1
+    assert 'Traceback' not in done.stderr
+
+
+@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_no_process_outlives_an_interrupted_demo(clip: Path, tmp_path: Path, number):
+    out = tmp_path / 'out'
+    running = subprocess.Popen(
+        [sys.executable, '-m', 'ros2_dice.cli.main', 'demo', '--source', str(clip), '--out',
+         str(out)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        assert wait_for(lambda: (out / 'log' / 'recorder.log').exists())
+        assert wait_for(lambda: children(out))
+        running.send_signal(number)
+        running.wait(40)
+        assert running.returncode in (130, -number)
+        assert wait_for(lambda: not children(out)), 'left behind'
+    finally:
+        running.kill()
+        running.wait()
+
+
+def wait_for(condition, timeout_s: float = 40.0) -> bool:
+    end_s = time.monotonic() + timeout_s
+    while time.monotonic() < end_s:
+        if condition():
+            return True
+        time.sleep(0.05)
+    return False
+
+
+def children(out: Path) -> list[int]:
+    """Processes whose environment names this run's log folder."""
+    found = []
+    for entry in Path('/proc').glob('[0-9]*'):
+        try:
+            environment = (entry / 'environ').read_bytes()
+        except OSError:
+            continue
+        if f'ROS_LOG_DIR={out.resolve()}'.encode() in environment:
+            found.append(int(entry.name))
+    return found

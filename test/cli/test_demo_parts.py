@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Parts of the demo that need no processes: sources, the summary's arithmetic, sizes."""
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+
+from ros2_dice.cli.demo import complaint
+from ros2_dice.cli.demo_results import fitted
+from ros2_dice.errors import ConfigError, ImageError
+
+pytest.importorskip('rosbags')
+
+RIGHT = {'received': 9, 'processed': 9, 'published': 9, 'dropped': 0, 'sent': 9, 'realtime': False,
+         'images_recorded': 9, 'results_without_image': 0}
+
+
+def test_right_numbers_are_not_complained_about():
+    assert complaint(RIGHT) == ''
+    assert complaint({**RIGHT, 'realtime': True, 'sent': 20, 'received': 15, 'dropped': 6}) == ''
+
+
+@pytest.mark.parametrize(('changes', 'said'), [
+    ({'received': 10}, 'received 10'),
+    ({'published': 8}, '8 results'),
+    ({'sent': 10}, 'of 10 images'),
+    ({'images_recorded': 8}, '8 were recorded'),
+    ({'results_without_image': 1}, 'stamp'),
+])
+def test_wrong_numbers_are_named(changes, said):
+    assert said in complaint({**RIGHT, **changes})
+
+
+def test_pictures_of_other_shapes_keep_theirs():
+    wide = fitted(np.full((50, 200, 3), 255, np.uint8), 100, 100)
+    assert wide.shape == (100, 100, 3)
+    assert (wide[50] == 255).all()
+    assert (wide[10] == 0).all()
+
+
+def test_a_folder_gives_its_pictures_and_names_the_bad_ones(tmp_path):
+    from ros2_dice.ros.inputs import PICTURE_STEP_NS, open_source
+
+    for index in (0, 2):
+        cv2.imwrite(str(tmp_path / f'{index}.png'), np.full((8, 6, 3), index, np.uint8))
+    (tmp_path / '1.jpg').write_bytes(b'\xff\xd8\xff broken')
+    (tmp_path / 'notes.txt').write_text('not a picture')
+    said: list[str] = []
+    source = open_source(str(tmp_path), said.append)
+    shots = list(source)
+    assert [shot.time_ns for shot in shots] == [0, 2 * PICTURE_STEP_NS]
+    assert [int(shot.bgr[0, 0, 0]) for shot in shots] == [0, 2]
+    assert len(said) == 1
+    assert '1.jpg' in said[0]
+
+
+def test_an_empty_folder_and_nonsense_are_refused(tmp_path):
+    from ros2_dice.ros.inputs import open_source
+
+    with pytest.raises(ImageError, match='without pictures'):
+        open_source(str(tmp_path))
+    with pytest.raises(ConfigError, match='no such file'):
+        open_source('no_such_thing.mp4')
+
+
+def test_a_bag_without_images_says_what_it_holds(tmp_path):
+    from ros2_dice.ros.bag import BagWriter, typestore
+    from ros2_dice.ros.inputs import open_source
+
+    text = typestore().types['std_msgs/msg/String'](data='hello')
+    bag = BagWriter(tmp_path / 'words.mcap')
+    bag.write('/words', 'std_msgs/msg/String',
+              typestore().serialize_cdr(text, 'std_msgs/msg/String'), 5)
+    bag.close()
+    with pytest.raises(ImageError, match='/words'):
+        open_source(str(tmp_path / 'words.mcap'))
+
+
+def test_a_cut_clip_gives_what_is_there(tmp_path):
+    from ros2_dice.ros.inputs import open_source
+    from ros2_dice.share import share_folder
+
+    data = (share_folder() / 'model' / 'sample.mp4').read_bytes()
+    (tmp_path / 'cut.mp4').write_bytes(data[:len(data) // 2])
+    said: list[str] = []
+    count = sum(1 for _ in open_source(str(tmp_path / 'cut.mp4'), said.append))
+    assert 20 < count < 150
