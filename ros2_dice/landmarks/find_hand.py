@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 import cv2
+import numpy as np
+import numpy.typing as npt
 
 from ros2_dice.landmarks.belief import find_threshold
 from ros2_dice.landmarks.crop import Region, whole_picture
@@ -30,10 +33,14 @@ _SAME_PALM = 0.35
 """The same for a palm's square, which is less exact."""
 _QUICK_FINDS = 2
 """Palms judged in one try, best first, where time is short."""
+_POLISH = 4
+"""Further looks that are averaged with the best one, for still pictures."""
 _MOST_INSIDE = 0.9
+"""Share of a hand's landmarks that may lie inside of the face's outline."""
 _SMALLEST = 0.45
 """A hand near a face is not smaller than so (ratio of the squares; adults: 0.6 to 1)."""
 _NEAR = 1.2
+"""Face widths within which a hand is compared with the face."""
 
 
 class Window(NamedTuple):
@@ -141,7 +148,30 @@ class HandFinder:
                       lambda hand: hand_from_landmarks(hand.points_px,
                                                        hand.right_probability < 0.5),
                       square, needed, PATIENT_LOOKS if self.patient else QUICK_LOOKS)
-        return FoundHand(*found) if found is not None else None
+        if found is None:
+            return None
+        if self.patient and found[1] >= needed:
+            return FoundHand(self._polish(frame, found[0]), found[1])
+        return FoundHand(*found)
+
+    def _polish(self, frame: Frame, hand: HandObservation) -> HandObservation:
+        """Return the mean of some more looks, so that a single picture is as calm as a stream."""
+        looks = [hand]
+        for _ in range(_POLISH):
+            region = hand_from_landmarks(looks[-1].points_px, hand.roi.mirrored)
+            if not region.is_sane():
+                break
+            looks.append(self._networks.hand.observe(frame, region))
+        good = [one for one in looks if one.score >= 0.9 * hand.score]
+
+        def mean(arrays: list[npt.NDArray[np.float32]]) -> npt.NDArray[np.float32]:
+            return np.mean(arrays, axis=0, dtype=np.float64).astype(np.float32)
+
+        return replace(
+            hand, points_px=mean([one.points_px for one in good]),
+            depth_px=mean([one.depth_px for one in good]),
+            world_m=mean([one.world_m for one in good]),
+            right_probability=float(np.mean([one.right_probability for one in good])))
 
 
 def is_plausible(hand: HandObservation, faces: Sequence[FaceObservation]) -> bool:

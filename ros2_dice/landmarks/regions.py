@@ -22,6 +22,9 @@ _RIGHT_EYE_CORNER, _LEFT_EYE_CORNER = 33, 263
 _PALM_POINTS = np.array((0, 1, 2, 3, 5, 6, 9, 10, 13, 14, 17, 18))
 """Wrist and the bones next to the palm: curled finger tips do not move the square."""
 
+_STEP = 0.06
+"""Step of a followed square (of its size, or half radians) that is taken over in full."""
+
 
 def face_from_detection(found: Detection) -> Region:
     """Return the face square of a detection whose key points start with right and left eye."""
@@ -70,6 +73,22 @@ def rotated_box(points_px: FloatArray, angle_rad: float,
     turned = points_px @ turn.T
     low, high = turned.min(axis=0), turned.max(axis=0)
     return turn.T @ (0.5 * (low + high)), high - low
+
+
+def follow(old: Region, new: Region) -> Region:
+    """
+    Return the square for the next look, between the last one and where the landmarks point.
+
+    The landmarks depend on the square and the square on the landmarks: taken over as it is, the
+    square never rests, even on a still picture. Small steps are therefore damped in proportion to
+    their size; steps from `_STEP` on are made in full, so that motion is not delayed.
+    """
+    turn = math.remainder(new.angle_rad - old.angle_rad, 2.0 * math.pi)
+    grow = math.log(new.size_px / old.size_px)
+    gain = min(1.0, max(distance_over_size(old, new), abs(grow), 0.5 * abs(turn)) / _STEP)
+    return Region(old.cx_px + gain * (new.cx_px - old.cx_px),
+                  old.cy_px + gain * (new.cy_px - old.cy_px),
+                  old.size_px * math.exp(gain * grow), old.angle_rad + gain * turn, new.mirrored)
 
 
 def distance_over_size(a: Region, b: Region) -> float:

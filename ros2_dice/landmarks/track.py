@@ -17,6 +17,7 @@ from ros2_dice.landmarks.persons import FaceTrack, HandTrack, PersonObservation
 from ros2_dice.landmarks.regions import (
     distance_over_size,
     face_from_landmarks,
+    follow,
     hand_from_landmarks,
 )
 from ros2_dice.landmarks.search import Searcher
@@ -129,7 +130,9 @@ class PersonTracker:
             if track is None:
                 continue
             region = face_from_landmarks(track.last.points_px)
-            face = self._networks.face.observe(frame, region) if region.is_sane() else None
+            face = None
+            if region.is_sane():
+                face = self._networks.face.observe(frame, follow(track.last.roi, region))
             if face is not None and track.belief.add(self._face_score(frame, face, track),
                                                      threshold):
                 track.see(face, frame.stamp_ns)
@@ -169,6 +172,7 @@ class PersonTracker:
         region = hand_from_landmarks(track.last.points_px, mirrored)
         if not region.is_sane():
             return None
+        region = follow(track.last.roi, region)
         hand = self._networks.hand.observe(frame, region)
         seen = track.belief.add(hand.score, self._settings.number('detection.hand_threshold'))
         after = hand_from_landmarks(hand.points_px, mirrored)
