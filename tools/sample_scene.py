@@ -192,7 +192,7 @@ def _shadow(vertices: FloatArray, faces: npt.NDArray[np.integer], places: FloatA
         column, row = (np.clip(points[:, k] + d, 0, _SHADOW_SIZE - 1).astype(np.int32)
                        for k, d in ((0, dx), (1, dy)))
         lit += nearest[row, column] > depth - bias_m
-    return lit / np.float32(len(offsets))
+    return (lit / len(offsets)).astype(np.float32)
 
 
 def render(meshes: list[Mesh], camera: Camera, backdrop: npt.NDArray[np.float32],
@@ -265,5 +265,5 @@ def _shade(values: npt.NDArray[np.float32], shadow: npt.NDArray[np.float32]
     half = key + view
     half /= np.linalg.norm(half, axis=1, keepdims=True)
     shine = np.clip((normal * half).sum(1), 0, 1) ** 22 * values[:, 9] * shadow
-    return values[:, 6:9] * light + 0.55 * shine[:, None]
+    return np.asarray(values[:, 6:9] * light + 0.55 * shine[:, None], np.float32)
 
