@@ -18,8 +18,11 @@ class Estimator(Protocol):
     """`<model.id>/<engine>-<precision>`, e.g. `open/openvino-fp32`."""
     topologies: tuple[Topology, ...]
     """All surfaces it can report, at level of detail 0."""
-    stage_times_s: Mapping[str, float]
-    """Seconds that each stage of the last frame took."""
+
+    @property
+    def stage_times_s(self) -> Mapping[str, float]:
+        """Seconds that each stage of the last frame took."""
+        ...
 
     def estimate(self, frame: Frame) -> tuple[HandFaceEstimate, ...]:
         """
