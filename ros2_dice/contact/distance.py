@@ -27,6 +27,7 @@ FloatArray = npt.NDArray[np.floating]
 IndexArray = npt.NDArray[np.int64]
 
 _REBUILD_M = 0.001
+_EXACT_M = 0.010
 _ON_FEATURE = 1e-9
 _FACING_COSINE = -0.15
 _BESIDE_M = 0.012
@@ -101,48 +102,67 @@ class HeadSurface:
         local = (np.asarray(points_m, np.float64) - self.translation_m) @ self.rotation
         return _query(self._tree, local, bound_m)[0]
 
-    def distance(self, points_m: FloatArray, bound_m: float = np.inf) -> Distance:
+    def distance(self, points_m: FloatArray, bound_m: float = np.inf,
+                 exact_m: float = np.inf) -> Distance:
         """
         Return the signed distance of points to the closed skin.
 
         Args:
             points_m: (N, 3) [m], camera frame.
             bound_m: points without a skin vertex this near are left out.
+            exact_m: farther out the distance is that to the nearest vertex, which is faster.
         """
         local = (np.asarray(points_m, np.float64) - self.translation_m) @ self.rotation
         length, sample = _query(self._tree, local, bound_m)
-        near = np.flatnonzero(np.isfinite(length))
-        signed = np.full(len(local), np.inf)
-        normal = np.zeros((len(local), 3))
-        vertex = np.full(len(local), -1, np.int64)
-        if len(near):
-            signed[near], outward = self._exact(local[near], sample[near])
-            normal[near] = outward @ self.rotation.T
-            vertex[near] = self._tables.vertex[sample[near]]
-        return Distance(signed, normal, vertex)
+        if bound_m < np.inf and np.isinf(length).any():
+            signed = np.full(len(local), np.inf)
+            normal = np.zeros((len(local), 3))
+            vertex = np.full(len(local), -1, np.int64)
+            near = np.flatnonzero(np.isfinite(length))
+            signed[near], normal[near], vertex[near] = self._found(
+                local[near], length[near], sample[near], exact_m)
+            return Distance(signed, normal @ self.rotation.T, vertex)
+        signed, normal, vertex = self._found(local, length, sample, exact_m)
+        return Distance(signed, normal @ self.rotation.T, vertex)
+
+    def _found(self, local_m: FloatArray, length_m: FloatArray, sample: IndexArray,
+               exact_m: float) -> tuple[FloatArray, FloatArray, IndexArray]:
+        """Return signed distance, normal in the head's frame, and skin vertex of points."""
+        vertex = self._tables.vertex[sample]
+        if exact_m == np.inf:
+            return *self._exact(local_m, sample), vertex
+        normal = self._local_normals[vertex]
+        side = dot(local_m - self._local_m[vertex], normal)
+        signed = np.where(side < 0, -length_m, length_m)
+        close = np.flatnonzero(length_m < exact_m)
+        if len(close):
+            signed[close], normal[close] = self._exact(local_m[close], sample[close])
+        return signed, normal, vertex
 
     def seen_distance(self, points_m: FloatArray) -> Distance:
         """
-        Return signed distances of points that the camera SEES.
+        Return signed distances of points that the camera SEES, exact within 10 mm.
 
         What is seen cannot lie behind skin that faces the camera in the same direction: such
         points count as inside, by their depth behind that skin, even beyond the back of the head.
         """
-        found = self.distance(points_m)
-        points = np.asarray(points_m, np.float64)
+        found = self.distance(points_m, exact_m=_EXACT_M)
         tree, front, slope, facing_normals = self._camera_facing()
-        if not len(front):
+        points = np.asarray(points_m, np.float64)
+        # A point just off the skin is where it seems to be; the others may be behind the head.
+        doubtful = np.flatnonzero((np.abs(found.signed_m) > _BESIDE_M) & (points[:, 2] > 1e-3))
+        if not len(front) or not len(doubtful):
             return found
-        depth = points[:, 2]
-        ahead = depth > 1e-3
-        direction = points[:, :2] / np.where(ahead, depth, 1.0)[:, None]
-        beside, index = _query(tree, direction)
-        gap = (depth - self.vertices_m[front[index], 2]) * slope[index]
-        behind = ahead & (beside * depth < _BESIDE_M) & (gap > _BEHIND_M) \
-            & (-gap < found.signed_m)
-        return Distance(np.where(behind, -gap, found.signed_m),
-                        np.where(behind[:, None], facing_normals[index], found.normal),
-                        np.where(behind, front[index], found.vertex))
+        points = points[doubtful]
+        beside, index = _query(tree, points[:, :2] / points[:, 2:])
+        gap = (points[:, 2] - self.vertices_m[front[index], 2]) * slope[index]
+        behind = (beside * points[:, 2] < _BESIDE_M) & (gap > _BEHIND_M) \
+            & (-gap < found.signed_m[doubtful])
+        chosen, index = doubtful[behind], index[behind]
+        found.signed_m[chosen] = -gap[behind]
+        found.normal[chosen] = facing_normals[index]
+        found.vertex[chosen] = front[index]
+        return found
 
     def depth_factor(self, points_m: FloatArray) -> tuple[FloatArray, IndexArray]:
         """

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 FloatArray = npt.NDArray[np.floating]
 IndexArray = npt.NDArray[np.int64]
 
-NEAR_M = 0.015
+NEAR_M = 0.012
 """Hand vertices within this of the skin are looked at closely."""
 LATERAL_SIGMA_M = 0.004
 RAY_SIGMA_M = 0.015
@@ -38,6 +38,7 @@ TOUCH_SIGMA_M = 0.0015
 CLEARANCE_M = 0.005
 """A hovering hand keeps this distance."""
 _PASSES = 2
+_STRIDE = 3
 SLACK_M = 0.0005
 """The hand may sink in by the skin's limit and this, never more."""
 
@@ -84,13 +85,16 @@ def settle_touching(hand: OpenHand, state: HandState, vertices_m: FloatArray,
     """
     vertices = np.asarray(vertices_m, np.float64)
     near = near_vertices(vertices, surface, tables)
+    some = near[::_STRIDE]
+    offset = _translation(vertices[some], surface.seen_distance(vertices[some]))
+    state, vertices = state.moved(offset), vertices + offset
     found = surface.seen_distance(vertices[near])
     for _ in range(_PASSES):
+        if abs(float(found.signed_m.min())) < TOLERANCE_M:
+            break
         offset = _translation(vertices[near], found)
         state, vertices = state.moved(offset), vertices + offset
         found = surface.seen_distance(vertices[near])
-        if abs(float(found.signed_m.min())) < TOLERANCE_M:
-            break
     if float(found.signed_m.min(initial=0.0)) < -2.0 * TOLERANCE_M:
         state = _bent(hand, state, vertices[near], found, tables.landmark[near])
         vertices = np.asarray(hand.vertices(state), np.float64)

@@ -120,7 +120,7 @@ class ContactSolver:
         hands: dict[str, HandContact] = {}
         for hand in person.hands:
             track = self._track(hand.hand_id, stamp_ns)
-            if _apart_m(hand.vertices_m, rest) > APART_M:
+            if self._apart_m(hand, rest) > APART_M:
                 started = time.perf_counter()
                 hands[hand.hand_id] = self._apart(hand, rest, track, stamp_ns)
                 times['touch'] += time.perf_counter() - started
@@ -199,6 +199,17 @@ class ContactSolver:
             found.face, found.deformation_m, found.max_deformation_m, nearest_m, stddev_m,
             found.regions(body, head, settled, stddev_m))
 
+    def _apart_m(self, hand: FittedHand, head_m: FloatArray) -> float:
+        """Return the gap between both boxes in the picture, at the head's depth [m]."""
+        hand_m = hand.vertices_m[self._hands[hand.body.left].samples]
+        head_m = head_m[self._skin.thin]
+        depth_m = float(head_m[:, 2].mean())
+        if min(depth_m, float(hand_m[:, 2].min()), float(head_m[:, 2].min())) <= 1e-3:
+            return 0.0
+        seen, behind = hand_m[:, :2] / hand_m[:, 2:], head_m[:, :2] / head_m[:, 2:]
+        gap = np.maximum(behind.min(0) - seen.max(0), seen.min(0) - behind.max(0))
+        return float(gap.max()) * depth_m
+
     def _apart(self, hand: FittedHand, head_m: FloatArray, track: TouchTrack,
                stamp_ns: int) -> HandContact:
         """Return the contact of a hand that is nowhere near the head in the picture."""
@@ -211,16 +222,6 @@ class ContactSolver:
             np.zeros(len(hand.vertices_m), np.float32), np.zeros(len(head_m), np.float32),
             min_distance_m=float(np.sqrt(squared)),
             min_distance_stddev_m=hand.prior.sigma * abs(float(hand.state.translation_m[2])))
-
-
-def _apart_m(hand_m: FloatArray, head_m: FloatArray) -> float:
-    """Return the gap between both boxes in the picture, at the head's depth [m]."""
-    depth = float(head_m[:, 2].mean())
-    if depth <= 1e-3 or float(hand_m[:, 2].min()) <= 1e-3 or float(head_m[:, 2].min()) <= 1e-3:
-        return 0.0
-    hand, head = hand_m[:, :2] / hand_m[:, 2:], head_m[:, :2] / head_m[:, 2:]
-    gap = np.maximum(head.min(0) - hand.max(0), hand.min(0) - head.max(0))
-    return float(gap.max()) * depth
 
 
 def _picture_gap(hand: FittedHand, head: FittedHead, camera: Camera) -> float:

@@ -18,11 +18,11 @@ SIZE_NOISE = 0.03
 GOOD_COST = 25.0
 """Cost of a hand fit up to which its depth is as good as the landmarks allow."""
 MAX_COST_RATIO = 4.0
-TOUCH_LOG_ODDS = 1.5
-"""Of a hand that seems to lie exactly on the face: touching is more common than hovering there."""
-BEHIND_WEIGHT = 0.4
-"""A hand that seems to lie behind the skin is in front of it all the same, so its wrong depth says
-less against touching than the same error to the front."""
+TOUCH_LOG_ODDS = 1.2
+"""Prior of touching against hovering, with the range of depths that a free hand may take."""
+OUTLIER_Z = 3.0
+"""A hand that seems so many sigmas behind the skin is no longer better evidence for touching, and
+farther behind it is not this person's hand, or not where it seems to be."""
 GAP_FREE = 0.04
 """Gap in the picture, in face widths, that says nothing: landmarks lie inside the outlines."""
 GAP_SIGMA = 0.05
@@ -76,8 +76,10 @@ class GeometricTouchModel:
     """
     Profile likelihood of the depth, with a prior from where hand and face are in the picture.
 
-    log odds = prior - log(doubt) - z^2 / 2 with z = depth factor over its sigma: a touching hand
-    lies at one depth, a free one anywhere, so the wider the sigma, the less a match is worth. The
+    Let z be the depth factor over its sigma. A touching hand lies at one depth, with likelihood
+    N(z) / sigma; a free one lies anywhere before the skin, with likelihood Phi(z) times a constant
+    density. So log odds = prior - log(doubt) - z^2 / 2 - log Phi(z): they fall all the way from
+    behind the skin, where a hand that is seen can't be, to the far front. The
     constants of this module were chosen on generated scenes and with the labelled pictures and
     clips of the project in sight.
     """
@@ -87,10 +89,12 @@ class GeometricTouchModel:
         if not math.isfinite(evidence.depth_factor):
             return APART_LOG_ODDS
         z = evidence.depth_factor / evidence.depth_sigma
-        if z < 0:
-            z *= BEHIND_WEIGHT
+        outlier = max(-OUTLIER_Z - z, 0.0)
+        z = max(z, -OUTLIER_Z)
+        before_skin = 0.5 * math.erfc(-z / math.sqrt(2.0))
         gap = max(evidence.picture_gap - GAP_FREE, 0.0) / GAP_SIGMA
-        value = TOUCH_LOG_ODDS - math.log(evidence.doubt) - 0.5 * z * z
+        value = TOUCH_LOG_ODDS - math.log(evidence.doubt) - 0.5 * z * z - math.log(before_skin)
+        value -= outlier * outlier
         if evidence.face_region in _OFF_FACE:
             value += OFF_FACE_LOG_ODDS - 0.5 * gap * gap
         value += BLUNT_LOG_ODDS * (evidence.hand_region in _BLUNT)

@@ -20,9 +20,8 @@ def vertex_normals(vertices_m: FloatArray, triangles: IndexArray) -> FloatArray:
         np.arccos(np.clip(-dot(edge[k], edge[k - 1]) / (length[k] * length[k - 1]), -1, 1))
         for k in range(3)])
     index = triangles.T.ravel()
-    total: FloatArray = np.stack(
-        [np.bincount(index, angle * np.tile(normal[:, k], 3), len(vertices_m))
-         for k in range(3)], 1)
+    total = np.stack([np.bincount(index, angle * np.tile(normal[:, k], 3), len(vertices_m))
+                      for k in range(3)], 1).astype(np.float64)
     return total / np.maximum(np.sqrt(dot(total, total)), 1e-15)[:, None]
 
 
@@ -31,7 +30,8 @@ def vertex_areas(vertices_m: FloatArray, triangles: IndexArray) -> FloatArray:
     corner = vertices_m[triangles]
     normal = cross(corner[:, 1] - corner[:, 0], corner[:, 2] - corner[:, 0])
     third = np.sqrt(dot(normal, normal)) / 6.0
-    return np.bincount(triangles.T.ravel(), np.tile(third, 3), len(vertices_m))
+    area = np.bincount(triangles.T.ravel(), np.tile(third, 3), len(vertices_m))
+    return area.astype(np.float64)
 
 
 def dot(u: FloatArray, v: FloatArray) -> FloatArray:
