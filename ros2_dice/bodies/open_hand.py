@@ -18,8 +18,7 @@ from ros2_dice.bodies.skinning import skin
 from ros2_dice.bodies.topology import Part, Side, make_topology
 from ros2_dice.types import FloatArray, HandJoints, Pose
 
-LANDMARKS = 21
-ANGLES = 22
+_SAME, _ORIGIN = np.eye(3), np.zeros(3)
 SHAPES = 10
 _DOF_AXES = (((0, 1, 2), (0, 1), (0,)),) + (((0, 1), (0,), (0,)),) * 4
 """Axes (0 flexion, 1 abduction, 2 twist) of each joint of thumb, index, middle, ring, little."""
@@ -115,8 +114,6 @@ class OpenHand:
         self._frames_t = np.ascontiguousarray(self._frames.swapaxes(-1, -2))
         self._point_joint = load('mp21_parent').astype(int)
         self._points, self._point_dirs = mirrored('mp21_rest'), mirrored('mp21_shape_dirs')
-        self.landmark_sigma_m = load('mp21_sigma').astype(float)
-        """(21,) spread of the network's points on this hand [m]."""
         self._xr_joint = load('openxr_parent').astype(int)
         self._xr_rest, self._xr_dirs = mirrored('openxr_rest'), mirrored('openxr_shape_dirs')
         self._xr_axes = frames('openxr_rot')
@@ -204,10 +201,15 @@ class OpenHand:
     def vertices(self, state: HandState) -> FloatArray:
         """Return the skin (V, 3) float32 [m], optical frame."""
         pose = self.kinematics(state.angles_rad, state.shape)
-        rest = self._vertices + (self._vertex_dirs @ state.shape.astype(np.float32)).reshape(3, -1)
-        to_camera = np.exp(state.log_scale) * state.rotation
+        return self.posed(pose, state.shape, np.exp(state.log_scale) * state.rotation,
+                          state.translation_m)
+
+    def posed(self, pose: Kinematics, shape: FloatArray, to_camera: FloatArray = _SAME,
+              translation_m: FloatArray = _ORIGIN) -> FloatArray:
+        """Return the skin (V, 3) float32 [m] of posed joints; in the hand frame by default."""
+        rest = self._vertices + (self._vertex_dirs @ shape.astype(np.float32)).reshape(3, -1)
         rotations = to_camera @ pose.rotations
-        translations = (pose.positions @ to_camera.T + state.translation_m
+        translations = (pose.positions @ to_camera.T + translation_m
                         - (rotations @ pose.rest_joints[..., None])[..., 0])
         return skin(rest, self._skin_weights, rotations, translations)
 

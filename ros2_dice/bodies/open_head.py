@@ -16,7 +16,6 @@ from ros2_dice.bodies.rotation import matrix_to_quaternion
 from ros2_dice.bodies.topology import Part, Side, make_topology
 from ros2_dice.types import FloatArray, Pose
 
-LANDMARKS = 468
 SELLION = 168
 """Landmark between the eyes, the root of the nose (origin of REP-155's face frame)."""
 _LEFT_EYE, _RIGHT_EYE = 4, 5
