@@ -119,6 +119,7 @@ def test_build_engine(make_dice, node, wait_until, goal, code):
 
     async def run():
         handle = await client.send_goal_async(goal, feedback_callback=feedback.append)
+        assert handle is not None
         return (await handle.get_result_async()).result
 
     # On the executor's thread: from another one, an answer can come before the client has noted
