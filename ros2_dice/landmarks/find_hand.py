@@ -165,7 +165,7 @@ class HandFinder:
         good = [one for one in looks if one.score >= 0.9 * hand.score]
 
         def mean(arrays: list[npt.NDArray[np.float32]]) -> npt.NDArray[np.float32]:
-            return np.mean(arrays, axis=0, dtype=np.float64).astype(np.float32)
+            return np.asarray(np.mean(np.asarray(arrays, np.float64), axis=0), np.float32)
 
         return replace(
             hand, points_px=mean([one.points_px for one in good]),

@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The real networks on odd pictures, and on real ones where the material is present."""
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from ros2_dice.landmarks import PersonObservation, PersonTracker
+from ros2_dice.landmarks.networks import Networks
+from ros2_dice.parameters import Settings
+from ros2_dice.types import Frame, Handedness
+
+NOISE = np.random.default_rng(0)
+
+
+def look_once(networks: Networks, pixels: np.ndarray, **values: object,
+              ) -> tuple[PersonObservation, ...]:
+    """Return what a cold start sees in a picture."""
+    settings = Settings({'tracking.deterministic_ids': True,
+                         **{name.replace('__', '.'): v for name, v in values.items()}})
+    return PersonTracker(settings, networks=networks).observe(Frame(pixels, channel_order='bgr'))
+
+
+@pytest.mark.parametrize('pixels', [
+    np.zeros((1, 1, 3), np.uint8), np.zeros((2, 20000, 3), np.uint8),
+    np.full((300, 2, 3), 255, np.uint8), np.zeros((480, 640, 3), np.uint8),
+    NOISE.integers(0, 255, (480, 640, 3), dtype=np.uint8),
+    NOISE.integers(0, 255, (100, 90, 3), dtype=np.uint8)[::-1, ::2],
+], ids=['1x1', 'wide', 'thin', 'black', 'noise', 'strided'])
+def test_odd_pictures_show_nobody(networks: Networks, pixels: np.ndarray) -> None:
+    """No picture raises, and nobody is invented, in the second frame neither."""
+    tracker = PersonTracker(Settings({'detection.max_persons': 8}), networks=networks)
+    for stamp_ns in (0, 33_000_000):
+        assert tracker.observe(Frame(pixels, stamp_ns=stamp_ns)) == ()
+
+
+@pytest.mark.parametrize(('name', 'hands'), [
+    ('s/man_chin_grip.jpg', [Handedness.LEFT]), ('s/man_fist_on_cheek.jpg', [Handedness.RIGHT]),
+    ('s/writer_1895.jpg', [Handedness.LEFT]),
+    ('s/man_finger_on_lips_low_res.jpg', [Handedness.LEFT]),
+    ('s/woman_hands_on_straps.jpg', [Handedness.RIGHT, Handedness.LEFT]),
+    ('s/palm.jpg', [Handedness.LEFT])])
+def test_pictures(networks: Networks, material: Path, name: str,
+                  hands: list[Handedness]) -> None:
+    """The hands of these people are found, also those on faces, with their sides."""
+    seen = look_once(networks, cv2.imread(str(material / name)))
+    found = [hand for person in seen for hand in person.hands]
+    assert sorted(hand.handedness for hand in found) == sorted(hands)
+    assert any(person.face is not None for person in seen) == (name != 's/palm.jpg')
+    for hand in found:
+        points = hand.observation.points_px
+        assert points.shape == (21, 2)
+        assert hand.observation.world_m.shape == (21, 3)
+        flat, world = points - points.mean(0), hand.observation.world_m[:, :2]
+        cosine = (flat * world).sum() / (np.linalg.norm(flat) * np.linalg.norm(world))
+        assert cosine > 0.9, cosine
+
+
+@pytest.mark.parametrize('name', ['s/alley_night.jpg', 's/cat_mirror.jpg', 's/toy_figures.jpg',
+                                  's/man_frontal.jpg'])
+def test_no_hand_is_invented(networks: Networks, material: Path, name: str) -> None:
+    """Pictures without a hand, three of them without a person."""
+    seen = look_once(networks, cv2.imread(str(material / name)), detection__max_persons=8)
+    assert not any(person.hands for person in seen)
+    assert bool(seen) == (name == 's/man_frontal.jpg')
+
+
+def test_mirrored_picture_gives_the_mirrored_hand(networks: Networks, material: Path) -> None:
+    """The other side, and the same points within 1 % of the hand's square."""
+    pixels = cv2.imread(str(material / 's/palm.jpg'))
+    plain = look_once(networks, pixels)[0].hands[0]
+    mirror = look_once(networks, pixels[:, ::-1].copy())[0].hands[0]
+    assert {plain.handedness, mirror.handedness} == {Handedness.LEFT, Handedness.RIGHT}
+    flipped = mirror.observation.points_px * (-1, 1) + (pixels.shape[1], 0)
+    apart = np.linalg.norm(flipped - plain.observation.points_px, axis=1)
+    assert apart.max() < 0.01 * plain.observation.roi.size_px
+
+
+@pytest.mark.parametrize(('rotation_deg', 'code'), [
+    (90, cv2.ROTATE_90_COUNTERCLOCKWISE), (180, cv2.ROTATE_180), (270, cv2.ROTATE_90_CLOCKWISE)])
+def test_turned_camera(networks: Networks, material: Path, rotation_deg: int, code: int) -> None:
+    """With input.rotation, people are found in turned pictures."""
+    pixels = cv2.rotate(cv2.imread(str(material / 's/man_chin_grip.jpg')), code)
+    seen = look_once(networks, pixels, input__rotation=rotation_deg)
+    assert [person.face is not None for person in seen] == [True]
+    assert [hand.handedness for hand in seen[0].hands] == [Handedness.LEFT]
+
+
+def test_clip_is_followed_and_repeats(networks: Networks, material: Path) -> None:
+    """A hand on the chin in each of the first frames, and the same bytes in a second run."""
+    def run() -> list[tuple[PersonObservation, ...]]:
+        capture = cv2.VideoCapture(str(material / 's/v_pan_touch_chin_a.mp4'))
+        tracker = PersonTracker(Settings({'tracking.deterministic_ids': True}),
+                                networks=networks)
+        results = []
+        for index in range(12):
+            good, pixels = capture.read()
+            assert good
+            results.append(tracker.observe(Frame(
+                pixels, stamp_ns=index * 41_666_667,  # type: ignore[arg-type]
+                channel_order='bgr')))
+        return results
+
+    first, second = run(), run()
+    for a, b in zip(first, second, strict=True):
+        assert [person.person_id for person in a] == ['a0000']
+        assert a[0].face is not None
+        assert b[0].face is not None
+        assert [hand.hand_id for hand in a[0].hands] == [hand.hand_id for hand in b[0].hands]
+        assert a[0].hands[0].hand_id == 'a0001'
+        assert a[0].hands[0].observation.points_px.tobytes() == \
+            b[0].hands[0].observation.points_px.tobytes()
+        assert a[0].face.points_px.tobytes() == b[0].face.points_px.tobytes()

@@ -1,0 +1,262 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Tracks, names and searches, on scenes without pixels."""
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from ros2_dice.landmarks import PersonObservation, PersonTracker
+from ros2_dice.parameters import Settings
+from ros2_dice.types import Frame, Handedness
+
+sys.path.insert(0, str(Path(__file__).parent))
+from scene import Scene, Thing
+
+PIXELS = np.full((480, 640, 3), 90, np.uint8)
+
+
+class Stage:
+    """A tracker that looks at a scene, 30 frames a second."""
+
+    def __init__(self, scene: Scene, **values: object) -> None:
+        self.scene = scene
+        self.settings = Settings({'tracking.deterministic_ids': True,
+                                  **{name.replace('__', '.'): v for name, v in values.items()}})
+        self.tracker = PersonTracker(self.settings, networks=scene.networks())
+        self.frame_index = 0
+
+    def look(self, frames: int = 1, pixels: np.ndarray = PIXELS,
+             ) -> tuple[PersonObservation, ...]:
+        """Return what the last of some frames shows."""
+        for _ in range(frames):
+            seen = self.tracker.observe(Frame(pixels, stamp_ns=self.frame_index * 33_000_000))
+            self.frame_index += 1
+        return seen
+
+
+def test_person_with_two_hands_keeps_names() -> None:
+    """One person, two sides, the same names in every frame."""
+    scene = Scene([Thing(320, 150, 100)], [Thing(200, 300, 90), Thing(440, 300, 90, right=0.03)])
+    stage = Stage(scene)
+    first = stage.look()
+    assert [p.person_id for p in first] == ['a0000']
+    assert [(h.hand_id, h.handedness) for h in first[0].hands] == [
+        ('a0001', Handedness.RIGHT), ('a0002', Handedness.LEFT)]
+    for step in range(30):
+        for hand in scene.hands:
+            hand.x += 3
+        scene.faces[0].y += 1
+        seen = stage.look()
+        assert [h.hand_id for h in seen[0].hands] == ['a0001', 'a0002'], step
+        assert seen[0].face_fresh
+        assert all(h.fresh for h in seen[0].hands)
+        assert seen[0].hands[0].handedness_confidence > 0.9
+
+
+def test_no_detector_runs_while_all_is_well() -> None:
+    """A face and both hands: three landmark networks a frame and nothing else."""
+    stage = Stage(Scene([Thing(320, 150, 100)], [Thing(200, 300, 90), Thing(440, 300, 90)]))
+    stage.look()
+    stage.scene.calls.clear()
+    stage.look(20)
+    assert stage.scene.calls == {'face': 20, 'hand': 40}
+
+
+def test_left_hand_is_shown_mirrored() -> None:
+    """The network sees right hands only, once the side is settled."""
+    stage = Stage(Scene([], [Thing(200, 300, 90, right=0.03)]))
+    seen = stage.look(5)
+    assert seen[0].hands[0].handedness == Handedness.LEFT
+    assert seen[0].hands[0].observation.roi.mirrored
+
+
+def test_searches_cost_one_detector_a_frame() -> None:
+    """With a hand missing, no frame runs more than one detector, and each gets its turn."""
+    stage = Stage(Scene([Thing(320, 150, 100)], [Thing(200, 300, 90)]))
+    stage.look()
+    total = {'palm': 0, 'near': 0, 'far': 0, 'body': 0}
+    for _ in range(40):
+        stage.scene.calls.clear()
+        stage.look()
+        counts = {name: stage.scene.calls.get(name, 0) for name in total}
+        assert sum(counts.values()) <= 1
+        total = {name: total[name] + counts[name] for name in total}
+    assert total == {'palm': 10, 'near': 0, 'far': 0, 'body': 0}
+
+
+def test_lost_hand_is_kept_and_then_ends() -> None:
+    """Stale for tracking.timeout under its name, then gone; it comes back under a new one."""
+    scene = Scene([Thing(320, 150, 100)], [Thing(200, 300, 90)])
+    stage = Stage(scene)
+    name = stage.look(3)[0].hands[0].hand_id
+    hand = scene.hands.pop()
+    kept = stage.look()[0].hands[0]
+    assert (kept.hand_id, kept.fresh) == (name, False)
+    assert stage.look(9)[0].hands == ()
+    scene.hands.append(hand)
+    again = stage.look(12)[0].hands[0]
+    assert again.fresh
+    assert again.hand_id != name
+
+
+def test_hand_that_returns_in_time_keeps_its_name() -> None:
+    """A short loss is no loss."""
+    scene = Scene([Thing(320, 150, 100)], [Thing(200, 300, 90)])
+    stage = Stage(scene)
+    name = stage.look(3)[0].hands[0].hand_id
+    hand = scene.hands.pop()
+    stage.look(3)
+    scene.hands.append(hand)
+    seen = stage.look(2)[0].hands
+    assert [(h.hand_id, h.fresh) for h in seen] == [(name, True)]
+
+
+def test_cut_ends_all_tracks_and_searches_at_once() -> None:
+    """The new scene is seen in its first frame, under new names."""
+    scene = Scene([Thing(320, 150, 100)], [Thing(200, 300, 90)])
+    stage = Stage(scene)
+    assert stage.look(3)[0].person_id == 'a0000'
+    scene.faces[:] = [Thing(100, 300, 150)]
+    scene.hands[:] = [Thing(300, 300, 120)]
+    seen = stage.look(1, np.full_like(PIXELS, 250))
+    assert [p.person_id for p in seen] == ['a0002']
+    assert seen[0].face is not None
+    assert len(seen[0].hands) == 1
+
+
+def test_two_tracks_never_share_a_hand() -> None:
+    """When two hands merge, one track ends at once."""
+    scene = Scene([Thing(320, 150, 100)], [Thing(200, 330, 90), Thing(420, 330, 90)])
+    stage = Stage(scene)
+    assert len(stage.look(3)[0].hands) == 2
+    while scene.hands[1].x > 205:
+        scene.hands[1].x -= 15
+        seen = stage.look()
+    scene.hands.pop()
+    assert len([h for h in stage.look(2)[0].hands if h.fresh]) == 1
+    assert len(seen[0].hands) <= 2
+
+
+def test_hands_go_to_the_nearest_face() -> None:
+    """Two people, a hand each."""
+    scene = Scene([Thing(150, 150, 100), Thing(480, 150, 90)],
+                  [Thing(120, 300, 90), Thing(500, 300, 90)])
+    seen = Stage(scene, detection__max_persons=2).look()
+    assert len(seen) == 2
+    for person in seen:
+        assert person.face is not None
+        assert len(person.hands) == 1
+        assert abs(person.face.roi.cx_px - person.hands[0].observation.roi.cx_px) < 100
+
+
+def test_largest_face_wins() -> None:
+    """With one person allowed, it is the nearest one; hands far from it are not hers."""
+    scene = Scene([Thing(60, 60, 40), Thing(400, 150, 120)], [Thing(60, 150, 40)])
+    seen = Stage(scene).look()
+    assert len(seen) == 1
+    assert seen[0].face is not None
+    assert seen[0].face.roi.cx_px == pytest.approx(400, abs=5)
+
+
+def test_hands_without_a_face_are_one_person() -> None:
+    """Two hands alone, and then a face that joins them."""
+    scene = Scene([], [Thing(200, 300, 90), Thing(400, 300, 90, right=0.02)])
+    stage = Stage(scene)
+    seen = stage.look()
+    assert [len(p.hands) for p in seen] == [2]
+    assert seen[0].face is None
+    scene.faces.append(Thing(300, 150, 100))
+    joined = stage.look(12)
+    assert [p.person_id for p in joined] == [seen[0].person_id]
+    assert joined[0].face is not None
+
+
+def test_new_find_in_a_stream_must_prove_itself() -> None:
+    """A face that shows up for a single frame is never reported."""
+    scene = Scene()
+    stage = Stage(scene)
+    stage.look(3)
+    scene.faces.append(Thing(320, 150, 100))
+    for _ in range(4):
+        seen = stage.look()
+        if seen or stage.tracker._crowd.persons:
+            break
+    assert seen == ()
+    scene.faces.clear()
+    assert stage.look(5) == ()
+
+
+def test_nose_is_no_hand() -> None:
+    """A find that lies inside of the face's outline, or is tiny beside it, is refused."""
+    inside = Scene([Thing(320, 240, 200)], [Thing(320, 240, 90)])
+    assert Stage(inside).look(30)[0].hands == ()
+    tiny = Scene([Thing(320, 240, 200)], [Thing(450, 240, 40)])
+    assert Stage(tiny).look(30)[0].hands == ()
+
+
+@pytest.mark.parametrize(('hands', 'expected'), [
+    ('both', [Handedness.RIGHT, Handedness.LEFT]), ('left', [Handedness.LEFT]),
+    ('right', [Handedness.RIGHT])])
+def test_wanted_sides(hands: str, expected: list[Handedness]) -> None:
+    """Only the sides that are asked for are reported."""
+    scene = Scene([Thing(320, 150, 100)], [Thing(200, 300, 90), Thing(440, 300, 90, right=0.03)])
+    seen = Stage(scene, detection__hands=hands).look(3)
+    assert [hand.handedness for hand in seen[0].hands] == expected
+
+
+def test_mirrored_input_swaps_sides() -> None:
+    """A selfie's right hand is the left one, now and after a live change."""
+    scene = Scene([], [Thing(200, 300, 90)])
+    stage = Stage(scene, input__mirrored=True)
+    assert stage.look()[0].hands[0].handedness == Handedness.LEFT
+    stage.tracker.apply(stage.settings.replace({'input.mirrored': False}))
+    assert stage.look()[0].hands[0].handedness == Handedness.RIGHT
+
+
+def test_two_hands_of_a_person_are_not_on_one_side() -> None:
+    """An unsettled vote gives way to a settled one."""
+    scene = Scene([Thing(320, 150, 100)], [Thing(200, 300, 90), Thing(440, 300, 90, right=0.55)])
+    seen = Stage(scene).look(3)
+    assert {hand.handedness for hand in seen[0].hands} == {Handedness.LEFT, Handedness.RIGHT}
+
+
+def test_stamps_that_go_back_or_stand_still() -> None:
+    """Lost tracks end all the same."""
+    for step_ns in (0, -10**9):
+        scene = Scene([Thing(320, 150, 100)], [Thing(200, 300, 90)])
+        stage = Stage(scene)
+        stage.look(3)
+        scene.hands.clear()
+        for i in range(20):
+            seen = stage.tracker.observe(Frame(PIXELS, stamp_ns=10**10 + i * step_ns))
+        assert seen[0].hands == ()
+
+
+def test_reset_is_a_cold_start_with_the_same_names() -> None:
+    """The same frames give the same results after a reset."""
+    scene = Scene([Thing(320, 150, 100)], [Thing(200, 300, 90)])
+    stage = Stage(scene)
+    first = stage.look()
+    stage.tracker.reset()
+    second = stage.look()
+    assert [p.person_id for p in first] == [p.person_id for p in second]
+    np.testing.assert_array_equal(first[0].hands[0].observation.points_px,
+                                  second[0].hands[0].observation.points_px)
+
+
+def test_tracking_off_finds_everybody_anew() -> None:
+    """Each frame stands alone; names are new."""
+    scene = Scene([Thing(320, 150, 100)], [Thing(200, 300, 90)])
+    stage = Stage(scene, tracking__enabled=False)
+    names = {stage.look()[0].person_id for _ in range(3)}
+    assert len(names) == 3
+
+
+def test_stage_times_and_close() -> None:
+    """Times of the last frame are there; close reaches every network."""
+    stage = Stage(Scene([Thing(320, 150, 100)]))
+    stage.look()
+    assert set(stage.tracker.stage_times_s) == {'face_landmarks', 'hand_landmarks', 'detection'}
+    assert stage.tracker.engine == 'fake-fp32'
+    stage.tracker.close()
+    assert stage.scene.calls['close'] == 6
