@@ -149,8 +149,9 @@ class HeadSurface:
         found = self.distance(points_m, exact_m=_EXACT_M)
         tree, front, slope, facing_normals = self._camera_facing()
         points = np.asarray(points_m, np.float64)
-        # A point just off the skin is where it seems to be; the others may be behind the head.
-        doubtful = np.flatnonzero((np.abs(found.signed_m) > _BESIDE_M) & (points[:, 2] > 1e-3))
+        # A point at skin that faces the camera is where it seems to be; others may be behind.
+        doubtful = np.flatnonzero(((np.abs(found.signed_m) > _BESIDE_M)
+                                   | (dot(found.normal, points) > 0)) & (points[:, 2] > 1e-3))
         if not len(front) or not len(doubtful):
             return found
         points = points[doubtful]

@@ -18,7 +18,7 @@ SIZE_NOISE = 0.03
 GOOD_COST = 25.0
 """Cost of a hand fit up to which its depth is as good as the landmarks allow."""
 MAX_COST_RATIO = 4.0
-TOUCH_LOG_ODDS = 1.2
+TOUCH_LOG_ODDS = 1.3
 """Prior of touching against hovering, with the range of depths that a free hand may take."""
 OUTLIER_Z = 3.0
 """A hand that seems so many sigmas behind the skin is no longer better evidence for touching, and
@@ -28,7 +28,7 @@ GAP_FREE = 0.04
 GAP_SIGMA = 0.05
 OFF_FACE_LOG_ODDS = -0.7
 """Scalp, ears and neck: hair, collars and phones keep hands off more often than not."""
-BLUNT_LOG_ODDS = -0.4
+BLUNT_LOG_ODDS = -0.6
 """Faces are touched with fingers more often than with the palm or the back of the hand."""
 APART_LOG_ODDS = -5.0
 _OFF_FACE = ('scalp', 'neck', 'ear_left', 'ear_right')
@@ -79,9 +79,9 @@ class GeometricTouchModel:
     Let z be the depth factor over its sigma. A touching hand lies at one depth, with likelihood
     N(z) / sigma; a free one lies anywhere before the skin, with likelihood Phi(z) times a constant
     density. So log odds = prior - log(doubt) - z^2 / 2 - log Phi(z): they fall all the way from
-    behind the skin, where a hand that is seen can't be, to the far front. The
-    constants of this module were chosen on generated scenes and with the labelled pictures and
-    clips of the project in sight.
+    behind the skin, where a hand that is seen can't be, to the far front. The constants of this
+    module were chosen on generated scenes and with the labelled pictures and clips of the project
+    in sight: on these they are no held-out test.
     """
 
     def log_odds(self, evidence: TouchEvidence) -> float:

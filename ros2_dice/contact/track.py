@@ -54,15 +54,15 @@ class TouchTrack:
         self.log_odds += (log_odds - self.log_odds) * _share(elapsed_s, MEMORY_S)
         bias = 0.0 if not self.decided else HYSTERESIS if self.touching else -HYSTERESIS
         was_touching = self.touching
-        shown = self.log_odds + bias
-        self.touching, self.decided = shown >= 0.0, True
+        shown = probability(self.log_odds + bias)
+        self.touching, self.decided = shown >= 0.5, True
         finite = math.isfinite(depth_factor)
         if self.touching and finite:
             share = _share(elapsed_s, DEPTH_MEMORY_S) if was_touching else 1.0
             self.depth_shift += (depth_factor - self.depth_shift) * share
         elif not self.touching:
             self.depth_shift -= self.depth_shift * _share(elapsed_s, RELEASE_S)
-        return probability(shown)
+        return shown
 
 
 def _share(elapsed_s: float, memory_s: float) -> float:
