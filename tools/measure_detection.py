@@ -65,6 +65,7 @@ def measure_pictures(material: Path, entries: list[dict], networks: Networks,
     rows, drawings = [], []
     for entry in entries:
         picture = cv2.imread(str(material / entry['file']))
+        assert picture is not None, entry['file']
         tracker.reset()
         start_s = time.perf_counter()
         persons = tracker.observe(Frame(picture, channel_order='bgr'))  # type: ignore[arg-type]

@@ -42,6 +42,7 @@ def test_derivatives_are_the_differences(bodies: OpenBodies, left: bool, seed: i
     state = random_state(hand, seed)
     pose = hand.kinematics(state.angles_rad, state.shape, jacobian=True)
     assert pose.d_angles is not None
+    assert pose.d_shape is not None
     by_angle = differences(
         lambda angles: hand.kinematics(angles, state.shape).points, state.angles_rad)
     np.testing.assert_allclose(pose.d_angles.transpose(1, 2, 0), by_angle, atol=1e-8)

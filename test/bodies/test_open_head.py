@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from scipy.spatial import cKDTree
+from scipy.spatial import KDTree
 from scipy.spatial.transform import Rotation
 
 from ros2_dice.bodies import HeadState, OpenBodies
@@ -43,7 +43,7 @@ def test_landmarks_lie_on_the_skin(bodies: OpenBodies) -> None:
     some = state(np.random.default_rng(2))
     head = bodies.head
     used = head.landmark_weight > 0
-    distance, _ = cKDTree(head.vertices(some)).query(head.landmarks(some)[used])
+    distance, _ = KDTree(head.vertices(some)).query(head.landmarks(some)[used])
     assert distance.max() < 0.012, 'no further than a triangle is long'
 
 

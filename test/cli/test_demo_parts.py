@@ -50,7 +50,7 @@ def test_a_folder_gives_its_pictures_and_names_the_bad_ones(tmp_path):
     source = open_source(str(tmp_path), said.append)
     shots = list(source)
     assert [shot.time_ns for shot in shots] == [0, 2 * PICTURE_STEP_NS]
-    assert [int(shot.bgr[0, 0, 0]) for shot in shots] == [0, 2]
+    assert [int(shot.bgr[0, 0, 0]) for shot in shots if shot.bgr is not None] == [0, 2]
     assert len(said) == 1
     assert '1.jpg' in said[0]
 

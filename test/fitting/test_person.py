@@ -105,11 +105,12 @@ def test_side_comes_from_the_shape_where_the_network_is_unsure(
     rng, right = np.random.default_rng(0), 0
     for scene in scenes[:8]:
         fitter = PersonFitter(bodies, Settings())
+        fitted = []
         for number in range(5):
             person = hand_of(observe(scene, bodies, rng, 1.0),
                              right_probability=1 - wrong if scene.left else wrong)
-            fitted = fitter.fit([person], CAMERA, number * FRAME_NS)[0]
-        right += fitted.hands[0].body.left == scene.left
+            fitted = fitter.fit([person], CAMERA, number * FRAME_NS)
+        right += fitted[0].hands[0].body.left == scene.left
     assert right >= 7
 
 

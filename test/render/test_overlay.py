@@ -99,7 +99,7 @@ def test_degenerate_vertices_are_survived(place):
 
 
 def test_some_bad_vertices_leave_the_rest():
-    vertices = (FACE.rest_vertices_m + np.float32((0, 0, 1))).astype(np.float32)
+    vertices = (FACE.rest_vertices_m + np.array((0, 0, 1), np.float32)).astype(np.float32)
     vertices[::7] = np.nan
     one = estimate(hand=None, face=BodyEstimate(FACE.topology_id, vertices, 0.9))
     drawn = Overlay([FACE, HAND]).draw(GREY, [one], CAMERA, legend=False)
