@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scene import Scene, Thing
 
 from ros2_dice.landmarks import PersonObservation, PersonTracker
 from ros2_dice.parameters import Settings
 from ros2_dice.types import Frame, Handedness
-
-sys.path.insert(0, str(Path(__file__).parent))
-from scene import Scene, Thing
 
 PIXELS = np.full((480, 640, 3), 90, np.uint8)
 
