@@ -54,10 +54,11 @@ def test_pictures(networks: Networks, material: Path, name: str,
         points = hand.observation.points_px
         assert points.shape == (21, 2)
         assert hand.observation.world_m.shape == (21, 3)
+        # World points lie as the picture's do: a rotation left out would show here.
         world = hand.observation.world_m[:, :2]
-            flat, world = points - points.mean(0), world - world.mean(0)
+        flat, world = points - points.mean(0), world - world.mean(0)
         cosine = (flat * world).sum() / (np.linalg.norm(flat) * np.linalg.norm(world))
-        assert cosine > 0.9, cosine
+        assert cosine > 0.9
 
 
 @pytest.mark.parametrize('name', ['s/alley_night.jpg', 's/cat_mirror.jpg', 's/toy_figures.jpg',
