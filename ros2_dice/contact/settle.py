@@ -35,12 +35,26 @@ PENETRATION_SIGMA_M = 0.003
 TOUCH_DEPTH_M = 0.0005
 """The nearest skin of a touching hand lies so deep."""
 TOUCH_SIGMA_M = 0.0015
+TOUCHING_M = 0.001
+"""A hand whose nearest vertex is within this of the skin, or a little inside, stays there."""
 CLEARANCE_M = 0.005
 """A hovering hand keeps this distance."""
 _PASSES = 2
-_STRIDE = 3
 SLACK_M = 0.0005
 """The hand may sink in by the skin's limit and this, never more."""
+
+
+@dataclass(frozen=True)
+class Correction:
+    """What settling adds to a hand; kept over time, it keeps the hand from trembling."""
+
+    offset_m: npt.NDArray[np.float64]
+    """(3,) shift, camera frame [m]."""
+    turn_rad: npt.NDArray[np.float64]
+    """(22,) of the joints."""
+
+
+NO_CORRECTION = Correction(np.zeros(3), np.zeros(22))
 
 
 @dataclass(frozen=True)
@@ -54,6 +68,7 @@ class Settled:
     """(N,) vertices that lie near the skin."""
     distance: Distance
     """Of these N vertices, after settling."""
+    correction: Correction = NO_CORRECTION
 
 
 def scaled_about_camera(state: HandState, log_factor: float) -> HandState:
@@ -71,7 +86,8 @@ def near_vertices(vertices_m: FloatArray, surface: HeadSurface, tables: HandTabl
 
 
 def settle_touching(hand: OpenHand, state: HandState, vertices_m: FloatArray,
-                    surface: HeadSurface, tables: HandTables, limits_m: FloatArray) -> Settled:
+                    surface: HeadSurface, tables: HandTables, limits_m: FloatArray,
+                    start: Correction = NO_CORRECTION) -> Settled:
     """
     Return the hand touching the skin, nowhere deeper than the skin gives way.
 
@@ -82,21 +98,28 @@ def settle_touching(hand: OpenHand, state: HandState, vertices_m: FloatArray,
         surface: the head.
         tables: of the hand.
         limits_m: (V_head,) how far the skin may give way [m].
+        start: of the last frame; it is kept as long as it will do.
     """
-    vertices = np.asarray(vertices_m, np.float64)
+    low, high = np.minimum(hand.angle_low, state.angles_rad), np.maximum(
+        hand.angle_high, state.angles_rad)
+    fitted, vertices = state, np.asarray(vertices_m, np.float64)
+    if start.turn_rad.any():
+        state = replace(state, angles_rad=np.clip(state.angles_rad + start.turn_rad, low, high),
+                        translation_m=state.translation_m + start.offset_m)
+        vertices = np.asarray(hand.vertices(state), np.float64)
+    elif start.offset_m.any():
+        state, vertices = state.moved(start.offset_m), vertices + start.offset_m
     near = near_vertices(vertices, surface, tables)
-    some = near[::_STRIDE]
-    offset = _translation(vertices[some], surface.seen_distance(vertices[some]))
-    state, vertices = state.moved(offset), vertices + offset
     found = surface.seen_distance(vertices[near])
     for _ in range(_PASSES):
-        if abs(float(found.signed_m.min())) < TOLERANCE_M:
+        if -2.0 * TOLERANCE_M < float(found.signed_m.min()) < TOUCHING_M:
             break
         offset = _translation(vertices[near], found)
         state, vertices = state.moved(offset), vertices + offset
         found = surface.seen_distance(vertices[near])
-    if float(found.signed_m.min(initial=0.0)) < -2.0 * TOLERANCE_M:
-        state = _bent(hand, state, vertices[near], found, tables.landmark[near])
+    if float(found.signed_m.min()) < -2.0 * TOLERANCE_M:
+        state = _bent(state, *_joint_steps(hand, state, vertices[near], found,
+                                           tables.landmark[near]), low, high)
         vertices = np.asarray(hand.vertices(state), np.float64)
         near = near_vertices(vertices, surface, tables)
         found = surface.seen_distance(vertices[near])
@@ -106,7 +129,8 @@ def settle_touching(hand: OpenHand, state: HandState, vertices_m: FloatArray,
         vertices = vertices.copy()
         vertices[near] += excess[:, None] * found.normal
         found = replace(found, signed_m=found.signed_m + excess)
-    return Settled(state, vertices, near, found)
+    return Settled(state, vertices, near, found, Correction(
+        state.translation_m - fitted.translation_m, state.angles_rad - fitted.angles_rad))
 
 
 def settle_clear(state: HandState, vertices_m: FloatArray, surface: HeadSurface,
@@ -166,32 +190,35 @@ def _translation(points_m: FloatArray, found: Distance) -> FloatArray:
     return shift
 
 
-def _bent(hand: OpenHand, state: HandState, points_m: FloatArray, found: Distance,
-          landmark: IndexArray) -> HandState:
-    """Return the state with joints turned, and a little shift, so that fingers sink in less."""
+def _joint_steps(hand: OpenHand, state: HandState, points_m: FloatArray, found: Distance,
+                 landmark: IndexArray) -> tuple[FloatArray, FloatArray]:
+    """Return a shift (3,) [m] and turns (22,) of the joints with which fingers sink in less."""
     pose = hand.kinematics(state.angles_rad, state.shape, jacobian=True)
     assert pose.d_angles is not None
     # A vertex moves like the landmark of its bone: good to a few per cent for small turns.
-    by_angle = float(np.exp(state.log_scale)) * pose.d_angles[:, landmark] @ state.rotation.T
-    rows = np.concatenate([found.normal, (by_angle * found.normal).sum(2).T], 1)
+    by_angle = float(np.exp(state.log_scale)) * pose.d_angles @ state.rotation.T
+    rows = np.concatenate(
+        [found.normal, np.einsum('anx,nx->na', by_angle[:, landmark], found.normal)], 1)
     prior = np.concatenate([np.full(3, LATERAL_SIGMA_M ** -2), np.full(22, ANGLE_SIGMA ** -2)])
     change = np.zeros(25)
     nearest = max(3, len(points_m) // 50)
     for _ in range(4):
         now = found.signed_m + rows @ change
         matrix, gradient = np.diag(prior), prior * change
-        sunk = rows[now < -TOLERANCE_M]
-        if len(sunk):
-            weight = 6.0 / (PENETRATION_SIGMA_M ** 2 * max(8, len(sunk)))
-            matrix += weight * sunk.T @ sunk
-            gradient += weight * sunk.T @ (now[now < -TOLERANCE_M] + TOLERANCE_M)
+        sunk = now < -TOLERANCE_M
+        if sunk.any():
+            weight = 6.0 / (PENETRATION_SIGMA_M ** 2 * max(8, int(sunk.sum())))
+            matrix += weight * rows[sunk].T @ rows[sunk]
+            gradient += weight * rows[sunk].T @ (now[sunk] + TOLERANCE_M)
         first = np.argsort(now)[:nearest]
         direction, error = rows[first].mean(0), float(now[first].mean()) + TOUCH_DEPTH_M
         matrix += np.outer(direction, direction) / TOUCH_SIGMA_M ** 2
         gradient += direction * error / TOUCH_SIGMA_M ** 2
         change = change - np.linalg.solve(matrix, gradient)
-    turn = np.clip(change[3:], -0.4, 0.4)
-    angles = np.clip(state.angles_rad + turn, np.minimum(hand.angle_low, state.angles_rad),
-                     np.maximum(hand.angle_high, state.angles_rad))
-    return replace(state, angles_rad=angles,
-                   translation_m=state.translation_m + np.clip(change[:3], -0.02, 0.02))
+    return np.clip(change[:3], -0.02, 0.02), np.clip(change[3:], -0.4, 0.4)
+
+
+def _bent(state: HandState, shift_m: FloatArray, turn_rad: FloatArray, low: FloatArray,
+          high: FloatArray) -> HandState:
+    return replace(state, angles_rad=np.clip(state.angles_rad + turn_rad, low, high),
+                   translation_m=state.translation_m + shift_m)

@@ -180,9 +180,11 @@ class ContactSolver:
         state = scaled_about_camera(hand.state, track.depth_shift)
         vertices = hand.vertices_m * math.exp(track.depth_shift)
         if track.touching:
-            settled = settle_touching(body, state, vertices, surface, tables, self._limits_m)
+            settled = settle_touching(body, state, vertices, surface, tables, self._limits_m,
+                                      track.correction)
         else:
             settled = settle_clear(state, vertices, surface, tables, least - track.depth_shift)
+        track.correction = settled.correction
         found = masks(settled, surface, self._skin, self._limits_m, probability, track.touching)
         nearest = float(settled.distance.signed_m.min())
         depth_sigma_m = math.hypot(hand.prior.sigma, 0.03) * float(settled.state.translation_m[2])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from ros2_dice.contact.settle import NO_CORRECTION, Correction
 from ros2_dice.contact.touch import probability
 
 MEMORY_S = 0.12
@@ -32,6 +33,8 @@ class TouchTrack:
     """Of the last fit of this hand; a doubtful one until there is any."""
     depth_shift: float = 0.0
     """Log factor that the hand was moved by along its viewing rays."""
+    correction: Correction = NO_CORRECTION
+    """What settling added in the last frame of touching."""
 
     def update(self, log_odds: float, depth_factor: float, stamp_ns: int) -> float:
         """
@@ -50,7 +53,7 @@ class TouchTrack:
         self.stamp_ns = stamp_ns
         if not 0.0 <= elapsed_s < FORGET_S:
             self.decided, self.touching, elapsed_s = False, False, math.inf
-            self.depth_shift = 0.0
+            self.depth_shift, self.correction = 0.0, NO_CORRECTION
         self.log_odds += (log_odds - self.log_odds) * _share(elapsed_s, MEMORY_S)
         bias = 0.0 if not self.decided else HYSTERESIS if self.touching else -HYSTERESIS
         was_touching = self.touching
