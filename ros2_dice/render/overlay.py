@@ -14,7 +14,7 @@ from scipy.sparse import csr_matrix
 from ros2_dice.bodies import Part, Side, Topology
 from ros2_dice.errors import DiceError
 from ros2_dice.render.raster import interpolate, rasterize
-from ros2_dice.types import BodyEstimate, Camera, HandFaceEstimate
+from ros2_dice.types import BodyEstimate, Camera, HandFaceEstimate, State
 
 _FACE_BGR = (235.0, 195.0, 140.0)
 _HAND_BGR = {Side.LEFT: (190.0, 110.0, 170.0), Side.RIGHT: (150.0, 190.0, 60.0),
@@ -25,6 +25,7 @@ _FULL_DENT_M = 0.003
 """Deformation that is drawn in the full colour of a dent."""
 _LIGHT = np.array([-0.35, -0.55, -0.76], np.float32)
 _ALPHA, _ALPHA_TOUCH = 0.5, 0.95
+_FAINT = 0.45
 _GLOW_BGR = (10.0, 90.0, 190.0)
 _GLOW_FROM = 0.2
 """Contact from which skin glows beyond its own outline; a fingertip is only a few pixels wide."""
@@ -40,6 +41,8 @@ class Surface:
     """(V,) [0, 1]."""
     dent_m: npt.NDArray[np.floating]
     """(V,) length of the deformation [m]."""
+    opacity: float = 1.0
+    """Lower for what is predicted and not seen in this picture."""
 
     def colours_bgr(self) -> npt.NDArray[np.float32]:
         """Return (V, 3) [0, 255]: the part's colour, dents violet, touched skin orange."""
@@ -57,6 +60,8 @@ def surfaces(topologies: dict[str, Topology],
     """
     Return what there is to draw: each face once, with the contacts of all its hands.
 
+    Predicted hands are faint; so are faces of which no entry was measured.
+
     Raises:
         DiceError: an estimate names a topology that isn't among the given ones.
     """
@@ -67,17 +72,19 @@ def surfaces(topologies: dict[str, Topology],
                           ((estimate.person_id, hand), estimate.hand)):
             if body is None or not len(body.vertices_m):
                 continue
-            surface = _surface(topologies, body)
+            surface = _surface(topologies, body,
+                               _FAINT if estimate.state == State.PREDICTED else 1.0)
             before = found.get(key)
             if before is not None and before.topology is surface.topology:
                 surface = Surface(surface.topology, surface.vertices_m,
                                   np.maximum(surface.contact, before.contact),
-                                  np.maximum(surface.dent_m, before.dent_m))
+                                  np.maximum(surface.dent_m, before.dent_m),
+                                  max(surface.opacity, before.opacity))
             found[key] = surface
     return list(found.values())
 
 
-def _surface(topologies: dict[str, Topology], body: BodyEstimate) -> Surface:
+def _surface(topologies: dict[str, Topology], body: BodyEstimate, opacity: float) -> Surface:
     topology = topologies.get(body.topology_id)
     if topology is None:
         raise DiceError('topology', got=body.topology_id,
@@ -87,7 +94,7 @@ def _surface(topologies: dict[str, Topology], body: BodyEstimate) -> Surface:
     dent = nothing
     if body.deformation_m is not None:
         dent = np.nan_to_num(np.linalg.norm(body.deformation_m, axis=1).astype(np.float32))
-    return Surface(topology, body.vertices_m, contact, dent)
+    return Surface(topology, body.vertices_m, contact, dent, opacity)
 
 
 class Overlay:
@@ -143,23 +150,23 @@ class Overlay:
         seen = rasterize(points, vertices[:, 2], faces, width, height)
         if not len(seen.pixel):
             return
-        # Colour and opacity, light already applied, are interpolated over each triangle.
-        paint = np.empty((len(vertices), 4), np.float32)
+        # Colour, light already applied, opacity and touch are interpolated over each triangle.
+        paint = np.empty((len(vertices), 5), np.float32)
         for surface, offset, count in zip(found, offsets, counts):
             part = slice(offset, offset + count)
             lit = 0.45 + 0.65 * np.clip(self.normals(surface) @ _LIGHT, 0, 1)
             lit = np.maximum(lit, 0.9 * surface.contact)
             paint[part, :3] = surface.colours_bgr() * lit[:, None]
-            paint[part, 3] = _ALPHA + (_ALPHA_TOUCH - _ALPHA) * surface.contact
+            paint[part, 3] = surface.opacity * (
+                _ALPHA + (_ALPHA_TOUCH - _ALPHA) * surface.contact)
+            paint[part, 4] = surface.opacity * surface.contact
         values = interpolate(seen, faces, paint)
-        alpha = values[:, 3:]
+        alpha = values[:, 3:4]
         flat = canvas.reshape(-1, 3)
         under = flat[seen.pixel].astype(np.float32)
         under += alpha * (values[:, :3] - under)
         flat[seen.pixel] = np.clip(under, 0, 255).astype(np.uint8)
-        # Opacity says how much is touched: it needs no channel of its own.
-        touch = (values[:, 3] - _ALPHA) / (_ALPHA_TOUCH - _ALPHA)
-        _glow(canvas, seen.pixel, touch)
+        _glow(canvas, seen.pixel, values[:, 4])
 
     def normals(self, surface: Surface) -> npt.NDArray[np.float32]:
         """Return (V, 3) unit vertex normals, zero where they are undefined."""
@@ -229,6 +236,8 @@ def hand_label(estimate: HandFaceEstimate) -> str:
         words.append(f'touch {estimate.contact_probability:.2f}')
     if math.isfinite(estimate.min_distance_m):
         words.append(f'{round(1e3 * estimate.min_distance_m)} mm')
+    if estimate.state == State.PREDICTED:
+        words.append('(predicted)')
     return ' '.join(word for word in words if word)
 
 

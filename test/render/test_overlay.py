@@ -8,7 +8,7 @@ import pytest
 from ros2_dice.bodies import Part, Side, make_topology
 from ros2_dice.errors import DiceError
 from ros2_dice.render import Overlay
-from ros2_dice.types import BodyEstimate, Camera, Handedness, HandFaceEstimate
+from ros2_dice.types import BodyEstimate, Camera, Handedness, HandFaceEstimate, State
 
 CAMERA = Camera.from_fov(320, 240, 1.0)
 GREY = np.full((240, 320, 3), 100, np.uint8)
@@ -80,6 +80,14 @@ def test_two_hands_on_one_face_both_light_it_up():
     warm = (drawn[..., 2] > 180) & (drawn[..., 0] < 80)
     assert warm[:115].any()
     assert warm[125:].any()
+
+
+def test_what_is_only_predicted_is_fainter():
+    def strength(state):
+        drawn = Overlay([FACE, HAND]).draw(GREY, [estimate(state=state)], CAMERA, legend=False)
+        return np.abs(drawn.astype(int) - 100).sum()
+
+    assert 0 < strength(State.PREDICTED) < 0.7 * strength(State.MEASURED)
 
 
 def test_coarser_levels_and_scale():
