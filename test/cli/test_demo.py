@@ -169,11 +169,21 @@ def test_a_bad_source_is_named_before_anything_starts(tmp_path, name, content, s
 
 
 def test_a_node_that_cannot_start_is_shown(clip: Path, tmp_path: Path):
+    done = demo('--source', clip, '--out', tmp_path / 'out', '--model', 'no_such_model')
+    assert done.returncode == 1
+    assert 'configure failed' in done.stderr
+    assert 'no_such_model' in done.stderr
+    assert 'Traceback' not in done.stderr
+    assert not children(tmp_path / 'out')
+
+
+def test_without_networks_and_without_a_network_it_says_so(clip: Path, tmp_path: Path):
     done = demo('--source', clip, '--out', tmp_path / 'out',
                 env={**os.environ, 'ROS2_DICE_DATA': str(tmp_path), 'PIP_NO_INDEX': '1',
                      'PIP_FIND_LINKS': str(tmp_path)})
     assert done.returncode == 1
-    assert 'Traceback' not in done.stderr
+    assert 'mediapipe' in done.stderr
+    assert 'assets pull --from' in done.stderr
 
 
 @pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
