@@ -26,6 +26,8 @@ NOMINAL_DT_S = 1.0 / 30.0
 WARM_ITERATIONS, COLD_ITERATIONS = 4, 20
 HEAD_WARM_ITERATIONS, HEAD_COLD_ITERATIONS = 2, 6
 GOOD_HAND_COST = 90.0
+FITTING_HAND_COST = 60.0
+"""A worse fit lowers the hand's confidence: the network is sure even of wrong fingers."""
 DOUBTFUL_HAND_COST, CLEARLY_BETTER, RETRY_EVERY = 100.0, 0.8, 5
 """A fit this bad is tried from the landmarks again, every so many frames, on both sides."""
 SIDE_WEIGHT = 6.0
@@ -181,11 +183,13 @@ class HandTrack:
         smooth = self._filter.update(fit.state, dt_s or NOMINAL_DT_S, context.smoothing)
         handedness = Handedness.LEFT if best.left != context.mirrored else Handedness.RIGHT
         confidence = hand.handedness_confidence
+        trust = min(1.0, FITTING_HAND_COST / max(fit.cost, 1.0))
         self._last = FittedHand(
             hand.hand_id, handedness,
             confidence if handedness == hand.handedness else 1.0 - confidence,
-            self._bodies.hand(best.left), smooth, State.MEASURED, float(hand.observation.score),
-            fit, hand.observation, prior, context.camera, settled)
+            self._bodies.hand(best.left), smooth, State.MEASURED,
+            float(hand.observation.score) * trust, fit, hand.observation, prior, context.camera,
+            settled)
         return self._last
 
     def predict(self, context: Context) -> FittedHand | None:

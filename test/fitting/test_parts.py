@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Filters, covered points and size priors on their own."""
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ros2_dice.bodies.rotation import rotation_matrix, rotation_vector
+from ros2_dice.fitting.cover import COVERED_TRUST, trust_beside_hands
+from ros2_dice.fitting.priors import SizePrior
+from ros2_dice.fitting.scale import combined
+from ros2_dice.fitting.smooth import OneEuro, RotationOneEuro, Smoothing
+
+DT_S = 1.0 / 30.0
+DEFAULT = Smoothing()
+
+
+def test_noise_at_rest_gets_less() -> None:
+    rng, euro = np.random.default_rng(0), OneEuro()
+    noisy = 0.001 * rng.normal(size=(300, 3))
+    calm = np.array([euro.update(sample, DT_S, DEFAULT) for sample in noisy])
+    assert calm[30:].std() < 0.4 * noisy[30:].std()
+
+
+@given(speed_mps=st.floats(0.5, 3.0), beta=st.floats(5.0, 50.0))
+def test_lag_of_a_ramp_is_that_of_the_cutoff(speed_mps: float, beta: float) -> None:
+    smoothing, euro = Smoothing(True, 1.0, beta), OneEuro(noise_mps=0.03)
+    value = np.zeros(1)
+    for number in range(200):
+        value = euro.update(np.array((speed_mps * number * DT_S,)), DT_S, smoothing)
+    behind_s = (speed_mps * 199 * DT_S - value[0]) / speed_mps
+    cutoff = 1.0 + beta * speed_mps ** 2 / (speed_mps + 0.03)
+    assert behind_s == pytest.approx(1.0 / (2 * math.pi * cutoff), rel=0.02)
+
+
+def test_filter_that_is_off_passes_everything_through() -> None:
+    euro, off = OneEuro(), Smoothing(enabled=False)
+    for sample in (1.0, -2.0, 5.0):
+        assert euro.update(np.array((sample,)), DT_S, off)[0] == sample
+
+
+def test_the_first_frames_are_averaged() -> None:
+    euro = OneEuro()
+    for sample in (0.010, 0.0, 0.0, 0.0):
+        value = euro.update(np.array((sample,)), DT_S, Smoothing(True, 0.01, 0.0))
+    assert value[0] == pytest.approx(0.0025)
+
+
+def test_rotation_filter_follows_a_turn_by_the_shortest_way() -> None:
+    euro = RotationOneEuro(0.1)
+    for degree in range(0, 720, 6):  # twice around, 180 deg/s
+        turned = euro.update(rotation_matrix(np.array((0.0, 0.0, math.radians(degree)))), DT_S,
+                             DEFAULT)
+        np.testing.assert_allclose(turned @ turned.T, np.eye(3), atol=1e-9)
+    behind = rotation_vector(rotation_matrix(np.array((0.0, 0.0, math.radians(714)))) @ turned.T)
+    assert 0.0 < math.degrees(behind[2]) < 25.0
+    assert abs(behind[0]) < 1e-9
+
+
+def test_coasting_dies_out() -> None:
+    euro = OneEuro()
+    for number in range(60):
+        euro.update(np.array((number * DT_S,)), DT_S, DEFAULT)
+    near, far = euro.coast(0.05)[0], euro.coast(10.0)[0]
+    assert euro.value is not None
+    assert euro.value[0] < near < far < euro.value[0] + 0.12
+
+
+def hand_at(x: float, y: float, length: float = 60.0) -> np.ndarray:
+    """Return 21 points of an upright open hand around a place [px]."""
+    points = [(x, y)]
+    for finger in range(5):
+        base = x + (finger - 2) * 0.25 * length
+        points += [(base, y - length * (0.6 + 0.3 * part)) for part in range(4)]
+    return np.array(points)
+
+
+def test_only_points_under_the_hand_lose_trust() -> None:
+    grid = np.stack(np.meshgrid(np.linspace(0, 200, 26), np.linspace(0, 200, 18)), -1)
+    face = grid.reshape(-1, 2)
+    hand = hand_at(50.0, 150.0)
+    trust = trust_beside_hands(face, [hand])
+    assert trust is not None
+    assert set(np.unique(trust)) == {COVERED_TRUST, 1.0}
+    distance = np.linalg.norm(face[:, None] - hand, axis=-1).min(axis=1)
+    assert (trust[distance < 5.0] == COVERED_TRUST).all()
+    assert (trust[distance > 50.0] == 1.0).all()
+
+
+def test_a_hand_elsewhere_changes_nothing() -> None:
+    face = np.random.default_rng(0).uniform(0, 100, (468, 2))
+    assert trust_beside_hands(face, [hand_at(400.0, 300.0)]) is None
+    assert trust_beside_hands(face, []) is None
+
+
+def test_priors_combine_by_their_precision() -> None:
+    both = combined(SizePrior(0.0, 0.04), SizePrior(0.1, 0.04))
+    assert both.log_scale == pytest.approx(0.05)
+    assert both.sigma == pytest.approx(0.04 / math.sqrt(2))
+    sure = combined(SizePrior(0.0, 1.0), SizePrior(0.1, 0.001))
+    assert sure.log_scale == pytest.approx(0.1, abs=1e-4)
