@@ -146,24 +146,31 @@ class HeadSurface:
         What is seen cannot lie behind skin that faces the camera in the same direction: such
         points count as inside, by their depth behind that skin, even beyond the back of the head.
         """
-        found = self.distance(points_m, exact_m=_EXACT_M)
+        return self.both_distances(points_m)[0]
+
+    def both_distances(self, points_m: FloatArray) -> tuple[Distance, Distance]:
+        """Return `seen_distance` and, likewise exact within 10 mm, the plain `distance`."""
+        plain = self.distance(points_m, exact_m=_EXACT_M)
         tree, front, slope, facing_normals = self._camera_facing()
         points = np.asarray(points_m, np.float64)
         # A point at skin that faces the camera is where it seems to be; others may be behind.
-        doubtful = np.flatnonzero(((np.abs(found.signed_m) > _BESIDE_M)
-                                   | (dot(found.normal, points) > 0)) & (points[:, 2] > 1e-3))
+        doubtful = np.flatnonzero(((np.abs(plain.signed_m) > _BESIDE_M)
+                                   | (dot(plain.normal, points) > 0)) & (points[:, 2] > 1e-3))
         if not len(front) or not len(doubtful):
-            return found
+            return plain, plain
         points = points[doubtful]
         beside, index = _query(tree, points[:, :2] / points[:, 2:])
         gap = (points[:, 2] - self.vertices_m[front[index], 2]) * slope[index]
         behind = (beside * points[:, 2] < _BESIDE_M) & (gap > _BEHIND_M) \
-            & (-gap < found.signed_m[doubtful])
+            & (-gap < plain.signed_m[doubtful])
+        if not behind.any():
+            return plain, plain
         chosen, index = doubtful[behind], index[behind]
-        found.signed_m[chosen] = -gap[behind]
-        found.normal[chosen] = facing_normals[index]
-        found.vertex[chosen] = front[index]
-        return found
+        seen = Distance(plain.signed_m.copy(), plain.normal.copy(), plain.vertex.copy())
+        seen.signed_m[chosen] = -gap[behind]
+        seen.normal[chosen] = facing_normals[index]
+        seen.vertex[chosen] = front[index]
+        return seen, plain
 
     def depth_factor(self, points_m: FloatArray) -> tuple[FloatArray, IndexArray]:
         """

@@ -40,6 +40,7 @@ TOUCHING_M = 0.001
 CLEARANCE_M = 0.005
 """A hovering hand keeps this distance."""
 _PASSES = 2
+_ATTEMPTS = 4
 SLACK_M = 0.0005
 """The hand may sink in by the skin's limit and this, never more."""
 
@@ -67,7 +68,7 @@ class Settled:
     near: IndexArray
     """(N,) vertices that lie near the skin."""
     distance: Distance
-    """Of these N vertices, after settling."""
+    """Of these N vertices, after settling, whatever the camera sees."""
     correction: Correction = NO_CORRECTION
 
 
@@ -110,26 +111,28 @@ def settle_touching(hand: OpenHand, state: HandState, vertices_m: FloatArray,
     elif start.offset_m.any():
         state, vertices = state.moved(start.offset_m), vertices + start.offset_m
     near = near_vertices(vertices, surface, tables)
-    found = surface.seen_distance(vertices[near])
-    for _ in range(_PASSES):
-        if -2.0 * TOLERANCE_M < float(found.signed_m.min()) < TOUCHING_M:
+    found, plain = surface.both_distances(vertices[near])
+    for attempt in range(_ATTEMPTS):
+        least_m = float(found.signed_m.min())
+        if -2.0 * TOLERANCE_M < least_m < TOUCHING_M:
             break
-        offset = _translation(vertices[near], found)
-        state, vertices = state.moved(offset), vertices + offset
-        found = surface.seen_distance(vertices[near])
-    if float(found.signed_m.min()) < -2.0 * TOLERANCE_M:
-        state = _bent(state, *_joint_steps(hand, state, vertices[near], found,
-                                           tables.landmark[near]), low, high)
-        vertices = np.asarray(hand.vertices(state), np.float64)
-        near = near_vertices(vertices, surface, tables)
-        found = surface.seen_distance(vertices[near])
-    allowed = limits_m[np.maximum(found.vertex, 0)] + SLACK_M
-    excess = np.where(found.vertex >= 0, np.maximum(-found.signed_m - allowed, 0.0), 0.0)
+        if attempt and least_m < 0.0:  # a shift alone has not done it: a finger is in the way
+            shift, turn = _joint_steps(hand, state, vertices[near], found, tables.landmark[near])
+            state = replace(state, angles_rad=np.clip(state.angles_rad + turn, low, high),
+                            translation_m=state.translation_m + shift)
+            vertices = np.asarray(hand.vertices(state), np.float64)
+            near = near_vertices(vertices, surface, tables)
+        else:
+            offset = _translation(vertices[near], found)
+            state, vertices = state.moved(offset), vertices + offset
+        found, plain = surface.both_distances(vertices[near])
+    allowed = limits_m[plain.vertex] + SLACK_M
+    excess = np.maximum(-plain.signed_m - allowed, 0.0)
     if excess.any():  # what a translation and the joints could not resolve: flesh gives way too
         vertices = vertices.copy()
-        vertices[near] += excess[:, None] * found.normal
-        found = replace(found, signed_m=found.signed_m + excess)
-    return Settled(state, vertices, near, found, Correction(
+        vertices[near] += excess[:, None] * plain.normal
+        plain = replace(plain, signed_m=plain.signed_m + excess)
+    return Settled(state, vertices, near, plain, Correction(
         state.translation_m - fitted.translation_m, state.angles_rad - fitted.angles_rad))
 
 
@@ -150,7 +153,7 @@ def settle_clear(state: HandState, vertices_m: FloatArray, surface: HeadSurface,
     shift = min(0.0, least_factor - CLEARANCE_M / depth_m)
     state, vertices = scaled_about_camera(state, shift), vertices * np.exp(shift)
     near = near_vertices(vertices, surface, tables, margin_m=0.0)
-    found = surface.seen_distance(vertices[near])
+    found, plain = surface.both_distances(vertices[near])
     for _ in range(_PASSES):
         lacking_m = CLEARANCE_M - float(found.signed_m.min())
         if lacking_m <= 0.25 * CLEARANCE_M:
@@ -158,8 +161,8 @@ def settle_clear(state: HandState, vertices_m: FloatArray, surface: HeadSurface,
         shift = -lacking_m / depth_m
         state, vertices = scaled_about_camera(state, shift), vertices * np.exp(shift)
         near = near_vertices(vertices, surface, tables, margin_m=0.0)
-        found = surface.seen_distance(vertices[near])
-    return Settled(state, vertices, near, found)
+        found, plain = surface.both_distances(vertices[near])
+    return Settled(state, vertices, near, plain)
 
 
 def _translation(points_m: FloatArray, found: Distance) -> FloatArray:
@@ -216,9 +219,3 @@ def _joint_steps(hand: OpenHand, state: HandState, points_m: FloatArray, found: 
         gradient += direction * error / TOUCH_SIGMA_M ** 2
         change = change - np.linalg.solve(matrix, gradient)
     return np.clip(change[:3], -0.02, 0.02), np.clip(change[3:], -0.4, 0.4)
-
-
-def _bent(state: HandState, shift_m: FloatArray, turn_rad: FloatArray, low: FloatArray,
-          high: FloatArray) -> HandState:
-    return replace(state, angles_rad=np.clip(state.angles_rad + turn_rad, low, high),
-                   translation_m=state.translation_m + shift_m)
