@@ -51,7 +51,7 @@ def test_the_first_frames_are_averaged() -> None:
 
 
 def test_rotation_filter_follows_a_turn_by_the_shortest_way() -> None:
-    euro = RotationOneEuro(0.1)
+    euro, turned = RotationOneEuro(0.1), np.eye(3)
     for degree in range(0, 720, 6):  # twice around, 180 deg/s
         turned = euro.update(rotation_matrix(np.array((0.0, 0.0, math.radians(degree)))), DT_S,
                              DEFAULT)
