@@ -47,7 +47,7 @@ def demo(
         realtime: Annotated[bool, typer.Option(
             '--realtime', help="Play at the source's own speed; images may be dropped.")] = False,
         view: Annotated[bool, typer.Option(
-            '--view', help='Open the result as an interactive 3D view (extra [view]).')] = False,
+            '--view', help='Open the result as an interactive 3D view (extra \\[view]).')] = False,
         max_persons: Annotated[int, typer.Option(
             '--max-persons', min=1, max=8, help='How many people to look for.')] = 1,
         topic: Annotated[str, typer.Option(
@@ -64,10 +64,13 @@ def demo(
     opened.close()
     plan = Plan(source if source == SAMPLE or opened.live else str(Path(source).resolve()),
                 _writable(out), model, realtime or opened.live, opened.transport, max_persons,
-                topic)
+                topic, opened.live)
     _pull_assets(model)
     with _progress(opened, as_json) as bar:
         session = Session(plan, bar.running)
+        if not as_json:
+            print(f'Topics are on ROS_DOMAIN_ID={session.domain_id} of this machine'
+                  + ('; Ctrl-C ends it' if opened.live else ''), file=sys.stderr)
         try:
             outcome = session.run()
         except KeyboardInterrupt:

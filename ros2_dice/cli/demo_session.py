@@ -41,6 +41,8 @@ class Plan:
     transport: str = 'raw'
     max_persons: int = 1
     topic: str = ''
+    live: bool = False
+    """The source has no end: the first Ctrl-C ends it, and what came so far is the result."""
     parameters: dict[str, Value] = field(default_factory=dict)
     """Further parameters of the node."""
 
@@ -133,7 +135,7 @@ class Session:
         recorder = self._begin(self._recorder())
         self._wait(lambda: recorder.state.get('ready'), START_TIMEOUT_S, 'the node to come up')
         source = self._begin(self._source())
-        self._wait(lambda: source.popen.poll() is not None, float('inf'), '', ends=source)
+        self._wait(lambda: self._ended(source), float('inf'), '', ends=source)
         source.wait_for_last_words()
         if source.popen.returncode:
             raise SessionError(f'the source ended with status {source.popen.returncode}:\n'
@@ -147,6 +149,13 @@ class Session:
             raise SessionError(f'the recorder ended with status {recorder.popen.returncode} before'
                                f' its file was complete:\n{recorder.tail()}')
         return Outcome(source.state, recorder.state)
+
+    def _ended(self, source: _Child) -> bool:
+        """Tell whether the source is through; pass the first Ctrl-C on to one without an end."""
+        if self._asked == [signal.SIGINT] and self._plan.live and source.state.get('sent'):
+            self._asked.clear()
+            source.popen.send_signal(signal.SIGINT)
+        return source.popen.poll() is not None
 
     def _settled(self, source: dict[str, Any], recorder: dict[str, Any]) -> bool:
         """Tell whether the node's last statistics and all results have been recorded."""

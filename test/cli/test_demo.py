@@ -204,6 +204,50 @@ def test_no_process_outlives_an_interrupted_demo(clip: Path, tmp_path: Path, num
         running.wait()
 
 
+LIVE = """
+import json, sys
+from pathlib import Path
+from ros2_dice.cli.demo_session import Plan, Session
+plan = Plan(sys.argv[1], Path(sys.argv[2]), realtime=True, live=True)
+outcome = Session(plan, lambda source, recorder: print(source.get('results', 0), flush=True)).run()
+print(json.dumps([outcome.source, outcome.recorder]))
+"""
+
+
+def test_ctrl_c_ends_a_camera_and_keeps_what_came(tmp_path: Path):
+    from ros2_dice.ros.playback import Playback
+
+    sample = share_folder() / 'model' / 'sample.mp4'
+    running = subprocess.Popen([sys.executable, '-c', LIVE, str(sample), str(tmp_path)],
+                               stdout=subprocess.PIPE, text=True)
+    assert running.stdout is not None
+    try:
+        for line in running.stdout:
+            if int(line) >= 2:
+                break
+        running.send_signal(signal.SIGINT)
+        last = [line for line in running.stdout if line.startswith('[')]
+        assert running.wait(40) == 0
+    finally:
+        running.kill()
+        running.wait()
+    source, recorder = json.loads(last[-1])
+    assert 0 < source['sent'] < 150
+    assert recorder['last']
+    with Playback(tmp_path / 'recording.mcap') as playback:
+        assert playback.count == recorder['recorded']['/dice/hand_face_meshes'] >= 2
+    assert not children(tmp_path)
+
+
+def test_view_takes_a_recording(paced: Path, tmp_path: Path):
+    rerun = pytest.importorskip('rerun')
+    from ros2_dice.cli import demo_view
+
+    demo_view.start('test')
+    rerun.save(tmp_path / 'view.rrd')
+    assert demo_view.log_recording(paced / 'recording.mcap') == COUNT
+
+
 def wait_for(condition, timeout_s: float = 40.0) -> bool:
     end_s = time.monotonic() + timeout_s
     while time.monotonic() < end_s:
