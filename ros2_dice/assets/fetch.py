@@ -63,7 +63,7 @@ def pull(names: Iterable[str] = (), *, source: str | Path | None = None, force: 
     except OSError as error:
         raise AssetError(
             f"data folder {folder} can't be written ({error.strerror or error})",
-            expected='a folder that this user may write, with room for 30 MB',
+            expected='a folder that this user may write, with room for 100 MB',
             next_step='name another one in ROS2_DICE_DATA or with --directory') from error
 
 
