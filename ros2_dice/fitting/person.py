@@ -44,13 +44,18 @@ class PersonFitter:
         self._bodies = bodies
         self._head_fitter = HeadFitter(bodies.head)
         self._persons: dict[str, _Person] = {}
+        self._scale = ScaleModel(bodies, settings)
         self.stage_times_s: dict[str, float] = {}
         """Seconds of the last frame: head_fit, hand_fit, meshes."""
         self.apply(settings)
 
     def apply(self, settings: Settings) -> None:
-        """Take over new values of live parameters, between frames."""
-        self._scale = ScaleModel(self._bodies, settings)
+        """Take over new values of live parameters; a new measured size starts people anew."""
+        scale = ScaleModel(self._bodies, settings)
+        if (scale.head(), scale.hand(None, Ratio())) != (
+                self._scale.head(), self._scale.hand(None, Ratio())):
+            self.reset()  # settled sizes would stay
+        self._scale = scale
         self._smoothing = Smoothing(settings.flag('smoothing.enabled'),
                                     settings.number('smoothing.min_cutoff'),
                                     settings.number('smoothing.beta'))

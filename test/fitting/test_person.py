@@ -225,6 +225,17 @@ def test_measured_sizes_scale_the_bodies(bodies: OpenBodies, scenes: list[Scene]
     assert fitted.head.state.log_scale == pytest.approx(math.log(1.05), abs=0.01)
 
 
+def test_a_size_told_later_counts_at_once(bodies: OpenBodies, scenes: list[Scene]) -> None:
+    fitter = PersonFitter(bodies, Settings())
+    before = run(fitter, scenes[0], bodies, 40)[-1].head
+    fitter.apply(Settings({'scale.interpupillary_distance': 1.1 * 0.0601}))
+    after = run(fitter, scenes[0], bodies, 1, first=40)[-1].head
+    assert before is not None
+    assert after is not None
+    assert after.state.log_scale == pytest.approx(math.log(1.1), abs=0.01)
+    assert after.state.translation_m[2] > 1.05 * before.state.translation_m[2]
+
+
 def test_calibration_moves_the_size_of_the_hands(bodies: OpenBodies, scenes: list[Scene]) -> None:
     fitter = PersonFitter(bodies, Settings())
     before = run(fitter, scenes[0], bodies, 40)[-1].hands[0]
