@@ -17,8 +17,11 @@ from ros2_dice.errors import ConfigError, ImageError
 from ros2_dice.share import share_folder
 
 if TYPE_CHECKING:
+    from rosbags.interfaces import Qos
     from rosbags.typesys.store import Typestore
 
+LATCHED_TYPES = ('ros2_dice/msg/MeshTopologyArray',)
+"""Types that a player has to offer to late joiners too."""
 IMAGE_TYPES = ('sensor_msgs/msg/Image', 'sensor_msgs/msg/CompressedImage')
 INFO_TYPE = 'sensor_msgs/msg/CameraInfo'
 
@@ -89,7 +92,8 @@ class BagWriter:
         """
         connection = self._connections.get(topic)
         if connection is None:
-            connection = self._writer.add_connection(topic, type_name, typestore=typestore())
+            connection = self._writer.add_connection(
+                topic, type_name, typestore=typestore(), offered_qos_profiles=[_qos(type_name)])
             self._connections[topic] = connection
         self._writer.write(connection, time_ns, cdr)
         self.counts[topic] = self.counts.get(topic, 0) + 1
@@ -100,6 +104,24 @@ class BagWriter:
         file = next(self._folder.glob('*.mcap'))
         file.replace(self._path)
         shutil.rmtree(self._folder)
+
+
+def _qos(type_name: str) -> Qos:
+    """Return what `ros2 bag play` shall offer: reliable, and latched where late joiners matter."""
+    from rosbags.interfaces import (
+        Qos,
+        QosDurability,
+        QosHistory,
+        QosLiveliness,
+        QosReliability,
+        QosTime,
+    )
+
+    never = QosTime(9_223_372_036, 854_775_807)
+    latched = type_name in LATCHED_TYPES
+    return Qos(QosHistory.KEEP_LAST, 1 if latched else 10, QosReliability.RELIABLE,
+               QosDurability.TRANSIENT_LOCAL if latched else QosDurability.VOLATILE,
+               never, never, QosLiveliness.AUTOMATIC, never, False)
 
 
 @dataclass(frozen=True)
