@@ -100,15 +100,10 @@ def sample(frame: Frame, region: Region, crop_size: int, *, zero_border: bool = 
     if x0 >= x1 or y0 >= y1:
         return np.zeros((crop_size, crop_size, 3), np.uint8)
     part = frame.pixels[y0:y1, x0:x1]
-    scale = region.size_px / crop_size
-    step_x = step_y = 1.0
-    if scale >= _REDUCE_FROM:
-        small = (max(1, round((x1 - x0) / scale)), max(1, round((y1 - y0) / scale)))
-        step_x, step_y = (x1 - x0) / small[0], (y1 - y0) / small[1]
-        part = cv2.resize(part, small, interpolation=cv2.INTER_AREA)
+    part, step = _reduced(part, region.size_px / crop_size)
     matrix = region.matrix(crop_size)
     shift = matrix[:, 2] - (x0, y0)
-    matrix = np.column_stack((matrix[:, :2], shift)) / np.array([[step_x], [step_y]])
+    matrix = np.column_stack((matrix[:, :2], shift)) / step
     # warpAffine counts from the middle of the first pixel.
     matrix[:, 2] += matrix[:, :2] @ (0.5, 0.5) - 0.5
     crop = cv2.warpAffine(
@@ -117,6 +112,27 @@ def sample(frame: Frame, region: Region, crop_size: int, *, zero_border: bool = 
     if frame.channel_order == 'bgr':
         crop = cv2.cvtColor(crop, cv2.COLOR_BGR2RGB)
     return crop  # type: ignore[return-value]
+
+
+def _reduced(part: npt.NDArray[np.uint8], scale: float,
+             ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.float64]]:
+    """
+    Return a part halved while it is finer than a crop, and the step (2, 1) of its pixels in x, y.
+
+    Halving is the one reduction that OpenCV has in fast code: ten times faster than others.
+
+    Args:
+        scale: pixels of the part per pixel of the crop.
+    """
+    step = np.ones((2, 1))
+    while scale >= _REDUCE_FROM and max(part.shape[:2]) > 1:
+        height, width = part.shape[:2]
+        small = (max(1, width // 2), max(1, height // 2))
+        part = part[:2 * small[1], :2 * small[0]]
+        step *= [[part.shape[1] / small[0]], [part.shape[0] / small[1]]]
+        part = cv2.resize(part, small, interpolation=cv2.INTER_AREA)  # type: ignore[assignment]
+        scale *= 0.5
+    return part, step
 
 
 def fill(buffer: npt.NDArray[np.float32], crop: npt.NDArray[np.uint8], *, signed: bool) -> None:

@@ -120,7 +120,8 @@ class HandFinder:
                   faces: Sequence[FaceObservation], threshold: float) -> list[FoundHand]:
         """Return new hands where the wrists of bodies say that they are."""
         squares = self._networks.body.hand_squares(frame, whole_picture(frame, turn_rad), most)
-        return self._judge_all(frame, squares, known, faces, find_threshold(threshold, 0.2))
+        # A wrist is no palm: the weakest evidence of all must be judged best.
+        return self._judge_all(frame, squares, known, faces, find_threshold(threshold, 0.1))
 
     def _palms(self, frame: Frame, region: Region, threshold: float) -> list[Region]:
         palms = self._networks.palm.detect(frame, region, threshold)

@@ -24,7 +24,12 @@ _MOST_THREADS = 4
 
 @dataclass(frozen=True)
 class Networks:
-    """All networks, loaded and warm."""
+    """
+    All networks, loaded and warm.
+
+    They run one after the other, each on all threads: with two threads face and hand take 0.8 and
+    3.7 ms in turn, but 7.8 ms side by side on one thread each.
+    """
 
     face_near: Detector
     face_far: Detector

@@ -26,6 +26,8 @@ from ros2_dice.types import Frame, Handedness
 
 _MOST_MISSES = 15
 """Frames without a sight after which a track ends, also where the stamps stand still."""
+_SAME_FACE = 0.25
+"""Two faces so near (of the square) are one; people who pass each other come closer than finds."""
 _JUMP = 0.5
 """A hand does not move by more than this fraction of its square between frames."""
 _PAUSE = 15
@@ -124,6 +126,7 @@ class PersonTracker:
     def _follow_faces(self, frame: Frame) -> bool:
         """Look where the faces were; return whether one is lost since the last frame."""
         threshold = self._settings.number('detection.face_threshold')
+        taken: list[Region] = []
         lost = False
         for person in self._crowd.persons:
             track = person.face
@@ -133,9 +136,13 @@ class PersonTracker:
             face = None
             if region.is_sane():
                 face = self._networks.face.observe(frame, follow(track.last.roi, region))
-            if face is not None and track.belief.add(self._face_score(frame, face, track),
-                                                     threshold):
+            if face is not None and any(
+                    distance_over_size(face.roi, other) < _SAME_FACE for other in taken):
+                track.misses = _MOST_MISSES + 1  # two tracks on one face: the later one ends
+            elif face is not None and track.belief.add(self._face_score(frame, face, track),
+                                                       threshold):
                 track.see(face, frame.stamp_ns)
+                taken.append(face.roi)
             else:
                 lost = lost or not track.misses
                 track.misses += 1

@@ -135,6 +135,18 @@ def test_two_tracks_never_share_a_hand() -> None:
     assert len(seen[0].hands) <= 2
 
 
+def test_two_tracks_never_share_a_face() -> None:
+    """When two faces merge, one person ends at once."""
+    scene = Scene([Thing(200, 150, 100), Thing(400, 150, 100)])
+    stage = Stage(scene, detection__max_persons=2)
+    assert len(stage.look(2)) == 2
+    while scene.faces[1].x > 210:
+        scene.faces[1].x -= 20
+        stage.look()
+    scene.faces.pop()
+    assert len(stage.look()) == 1
+
+
 def test_hands_go_to_the_nearest_face() -> None:
     """Two people, a hand each."""
     scene = Scene([Thing(150, 150, 100), Thing(480, 150, 90)],
