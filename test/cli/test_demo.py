@@ -100,9 +100,9 @@ def test_recording_is_a_plain_file_with_its_definitions(paced: Path):
     with (paced / 'recording.mcap').open('rb') as file:
         summary = mcap_reader.make_reader(file).get_summary()
     names = {schema.name: schema.data.decode() for schema in summary.schemas.values()}
-    latched = next(channel.metadata['offered_qos_profiles']
-                   for channel in summary.channels.values() if channel.topic.endswith('topologies'))
-    assert 'transient_local' in latched or 'durability: 1' in latched
+    offered = {channel.topic: channel.metadata['offered_qos_profiles']
+               for channel in summary.channels.values()}
+    assert offered['/dice/topologies'] != offered['/dice/hand_face_meshes'], 'latched'
     assert 'HandFaceMesh[] meshes' in names['ros2_dice/msg/HandFaceMeshArray']
     assert sorted(path.name for path in paced.iterdir()) == [
         'log', 'overlay.mp4', 'recording.mcap', 'summary.json']
