@@ -11,6 +11,7 @@ import pytest
 from ros2_dice.landmarks import PersonObservation, PersonTracker
 from ros2_dice.landmarks.networks import Networks
 from ros2_dice.parameters import Settings
+from ros2_dice.pictures import read_picture
 from ros2_dice.types import Frame, Handedness
 
 NOISE = np.random.default_rng(0)
@@ -21,7 +22,7 @@ def look_once(networks: Networks, pixels: np.ndarray, **values: object,
     """Return what a cold start sees in a picture."""
     settings = Settings({'tracking.deterministic_ids': True,
                          **{name.replace('__', '.'): v for name, v in values.items()}})
-    return PersonTracker(settings, networks=networks).observe(Frame(pixels, channel_order='bgr'))
+    return PersonTracker(settings, networks=networks).observe(Frame(pixels))
 
 
 @pytest.mark.parametrize('pixels', [
@@ -46,7 +47,7 @@ def test_odd_pictures_show_nobody(networks: Networks, pixels: np.ndarray) -> Non
 def test_pictures(networks: Networks, material: Path, name: str,
                   hands: list[Handedness]) -> None:
     """The hands of these people are found, also those on faces, with their sides."""
-    seen = look_once(networks, cv2.imread(str(material / name)))
+    seen = look_once(networks, read_picture(material / name).pixels)
     found = [hand for person in seen for hand in person.hands]
     assert sorted(hand.handedness for hand in found) == sorted(hands)
     assert any(person.face is not None for person in seen) == (name != 's/palm.jpg')
@@ -65,14 +66,14 @@ def test_pictures(networks: Networks, material: Path, name: str,
                                   's/man_frontal.jpg'])
 def test_no_hand_is_invented(networks: Networks, material: Path, name: str) -> None:
     """Pictures without a hand, three of them without a person."""
-    seen = look_once(networks, cv2.imread(str(material / name)), detection__max_persons=8)
+    seen = look_once(networks, read_picture(material / name).pixels, detection__max_persons=8)
     assert not any(person.hands for person in seen)
     assert bool(seen) == (name == 's/man_frontal.jpg')
 
 
 def test_mirrored_picture_gives_the_mirrored_hand(networks: Networks, material: Path) -> None:
     """The other side, and the same points within 1 % of the hand's square."""
-    pixels = cv2.imread(str(material / 's/palm.jpg'))
+    pixels = read_picture(material / 's/palm.jpg').pixels
     plain = look_once(networks, pixels)[0].hands[0]
     mirror = look_once(networks, pixels[:, ::-1].copy())[0].hands[0]
     assert {plain.handedness, mirror.handedness} == {Handedness.LEFT, Handedness.RIGHT}
@@ -85,7 +86,8 @@ def test_mirrored_picture_gives_the_mirrored_hand(networks: Networks, material: 
     (90, cv2.ROTATE_90_COUNTERCLOCKWISE), (180, cv2.ROTATE_180), (270, cv2.ROTATE_90_CLOCKWISE)])
 def test_turned_camera(networks: Networks, material: Path, rotation_deg: int, code: int) -> None:
     """With input.rotation, people are found in turned pictures."""
-    pixels = cv2.rotate(cv2.imread(str(material / 's/man_chin_grip.jpg')), code)
+    pixels = np.asarray(cv2.rotate(read_picture(material / 's/man_chin_grip.jpg').pixels, code),
+                        np.uint8)
     seen = look_once(networks, pixels, input__rotation=rotation_deg)
     assert [person.face is not None for person in seen] == [True]
     assert [hand.handedness for hand in seen[0].hands] == [Handedness.LEFT]

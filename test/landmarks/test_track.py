@@ -26,6 +26,7 @@ class Stage:
     def look(self, frames: int = 1, pixels: np.ndarray = PIXELS,
              ) -> tuple[PersonObservation, ...]:
         """Return what the last of some frames shows."""
+        seen = ()
         for _ in range(frames):
             seen = self.tracker.observe(Frame(pixels, stamp_ns=self.frame_index * 33_000_000))
             self.frame_index += 1
@@ -129,10 +130,9 @@ def test_two_tracks_never_share_a_hand() -> None:
     assert len(stage.look(3)[0].hands) == 2
     while scene.hands[1].x > 205:
         scene.hands[1].x -= 15
-        seen = stage.look()
+        stage.look()
     scene.hands.pop()
-    assert len([h for h in stage.look(2)[0].hands if h.fresh]) == 1
-    assert len(seen[0].hands) <= 2
+    assert len([hand for hand in stage.look(2)[0].hands if hand.fresh]) == 1
 
 
 def test_two_tracks_never_share_a_face() -> None:
@@ -188,10 +188,9 @@ def test_new_find_in_a_stream_must_prove_itself() -> None:
     stage.look(3)
     scene.faces.append(Thing(320, 150, 100))
     for _ in range(4):
-        seen = stage.look()
-        if seen or stage.tracker._crowd.persons:
+        assert stage.look() == ()
+        if stage.tracker._crowd.persons:
             break
-    assert seen == ()
     scene.faces.clear()
     assert stage.look(5) == ()
 
@@ -237,6 +236,7 @@ def test_stamps_that_go_back_or_stand_still() -> None:
         stage = Stage(scene)
         stage.look(3)
         scene.hands.clear()
+        seen = ()
         for i in range(20):
             seen = stage.tracker.observe(Frame(PIXELS, stamp_ns=10**10 + i * step_ns))
         assert seen[0].hands == ()
