@@ -6,7 +6,8 @@ Measure jitter on a trembling still picture and lag behind a hand at 1 m/s.
 
 Jitter: each picture is repeated 100 times at 30 Hz with noise (sigma 2/255) and shifts of up to
 0.5 px, after 30 such frames in which the filters settle. Every vertex's motion about its own mean,
-RMS over frames and vertices, in the camera's frame.
+RMS over frames and vertices, in the camera's frame; and from frame to frame (over the root of
+two), which leaves slow drift out.
 
 Lag: the picture, 720 px high at most, slides to and fro on a 1280x720 canvas so fast that the
 hand, at the depth at which the estimator sees it at rest, moves at 1 m/s. The lag is how far the
@@ -98,14 +99,15 @@ def main() -> None:
     camera = Camera.from_fov(*CANVAS_PX, settings.number('camera.horizontal_fov'))
     estimator = create_estimator(settings)
     record: dict[str, dict] = {}
-    print('picture, surface: RMS motion (across / depth) [mm]; lag [ms]')
+    print('picture, surface: RMS motion (across / depth), trembling [mm]; lag [ms]')
     for path in pictures:
         picture = read_picture(path).bgr()[:, :, ::-1].copy()
         row = record[path.name] = {}
         for name, motion in measure_jitter(estimator, picture).items():
             row[name] = asdict(motion)
             print(f'{path.name}, {name}: {motion.total_mm:.2f} ({motion.lateral_mm:.2f} / '
-                  f'{motion.depth_mm:.2f}), {motion.frames} frames')
+                  f'{motion.depth_mm:.2f}), trembling {motion.trembling_mm:.2f}, '
+                  f'{motion.frames} frames')
         lag = measure_lag_ms(estimator, picture, camera)
         if lag is not None:
             row['lag'] = {'ms': lag[0], 'frames': lag[1]}

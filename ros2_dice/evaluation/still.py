@@ -54,14 +54,17 @@ class Jitter:
     lateral_mm: float
     """Across the line of sight (x and y)."""
     depth_mm: float
+    trembling_mm: float
+    """From frame to frame, over the root of two: noise alone, without slow drift."""
 
 
 def jitter(track_m: Track) -> Jitter:
     """Return the motion of vertices (frames, V, 3) about their own mean."""
     stray = 1e3 * (track_m - track_m.mean(0))
     squares = (stray ** 2).mean((0, 1))
+    steps = 1e3 * np.diff(track_m, axis=0)
     return Jitter(len(track_m), float(np.sqrt(squares.sum())), float(np.sqrt(squares[:2].sum())),
-                  float(np.sqrt(squares[2])))
+                  float(np.sqrt(squares[2])), float(np.sqrt((steps ** 2).sum(2).mean() / 2)))
 
 
 def follow(estimator: Estimator, frames: Iterator[Pixels],

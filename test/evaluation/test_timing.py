@@ -148,6 +148,7 @@ def test_jitter_splits_directions():
     track[0, :, 2], track[1, :, 2] = 0.002, -0.002
     found = jitter(track)
     assert (found.total_mm, found.lateral_mm) == (pytest.approx(2.0), 0.0)
+    assert found.trembling_mm == pytest.approx(4.0 / 2 ** 0.5)
 
 
 def test_stroke_goes_to_and_fro():
