@@ -27,6 +27,7 @@ FloatArray = npt.NDArray[np.floating]
 IndexArray = npt.NDArray[np.int64]
 
 _REBUILD_M = 0.001
+_REMEASURE_M = 0.004
 _EXACT_M = 0.010
 _ON_FEATURE = 1e-9
 _FACING_COSINE = -0.15
@@ -54,6 +55,7 @@ class HeadSurface:
     def __init__(self, tables: SkinTables) -> None:
         self._tables = tables
         self._built_m: FloatArray | None = None
+        self._measured_m: FloatArray | None = None
         self._facing: tuple[KDTree, IndexArray, FloatArray, FloatArray] | None = None
         self.rotation: FloatArray = np.eye(3)
         self.translation_m: FloatArray = np.zeros(3)
@@ -77,9 +79,8 @@ class HeadSurface:
             self._built_m = self._local_m
             samples = (self._tables.sample_weights[..., None]
                        * self._local_m[self._tables.sample_corners]).sum(1)
-            self._tree = KDTree(samples, balanced_tree=False, compact_nodes=False)
+            self._tree = KDTree(samples, balanced_tree=False, leafsize=16)
             self._local_normals = vertex_normals(self._local_m, self._tables.triangles)
-            self._areas_m2: FloatArray | None = None
         self._facing = None
 
     @property
@@ -93,7 +94,9 @@ class HeadSurface:
 
     def areas_of(self, vertex: IndexArray) -> FloatArray:
         """Return (N,) the area that each skin vertex stands for [m^2]."""
-        if self._areas_m2 is None:
+        if self._measured_m is None or \
+                np.abs(self._local_m - self._measured_m).max() > _REMEASURE_M:
+            self._measured_m = self._local_m
             self._areas_m2 = vertex_areas(self._local_m, self._tables.triangles)
         return self._areas_m2[vertex]
 

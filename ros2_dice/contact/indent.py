@@ -34,10 +34,12 @@ def indentation(skin_m: FloatArray, normals: FloatArray, limits_m: FloatArray,
     """
     if not len(points_m) or not len(skin_m):
         return np.zeros((len(skin_m), 3))
-    squared = ((skin_m ** 2).sum(1)[:, None] + (points_m ** 2).sum(1)[None]
-               - 2.0 * skin_m @ np.asarray(points_m).T)
-    scaled = np.maximum(squared, 0.0) / FALLOFF_M ** 2
+    # In falloffs from the first point, so that single precision does.
+    skin = ((skin_m - points_m[0]) / FALLOFF_M).astype(np.float32)
+    points = ((points_m - points_m[0]) / FALLOFF_M).astype(np.float32)
+    scaled = ((skin ** 2).sum(1)[:, None] + (points ** 2).sum(1)[None] - 2.0 * skin @ points.T)
+    scaled = np.maximum(scaled, 0.0)
     taper = np.clip(1.0 - scaled / REACH ** 2, 0.0, 1.0)
-    field = (np.exp(-0.5 * scaled) * taper * depths_m).max(1)
+    field = (np.exp(-0.5 * scaled) * taper * depths_m.astype(np.float32)).max(1)
     limit = np.maximum(limits_m, 1e-9)
     return -(limit * np.tanh(field / limit))[:, None] * normals

@@ -23,10 +23,9 @@ FloatArray = npt.NDArray[np.floating]
 TOUCH_M = 0.005
 """A hand vertex this far from the skin is touching with half the hand's probability."""
 TOUCH_WIDTH_M = 0.001
-SKIN_REACH_M = 0.009
+SKIN_REACH_M = 0.010
 """A head vertex this far from a touching hand vertex likewise: vertices are 4-8 mm apart."""
 SKIN_WIDTH_M = 0.0015
-MAX_PRESSING = 80
 
 
 @dataclass(frozen=True)
@@ -55,7 +54,7 @@ class ContactMasks:
 
 
 def masks(settled: Settled, surface: HeadSurface, tables: SkinTables, limits_m: FloatArray,
-          probability: float, touching: bool) -> ContactMasks:
+          probability: float, touching: bool, cluster: npt.NDArray[np.int64]) -> ContactMasks:
     """
     Return the masks of one hand.
 
@@ -66,6 +65,7 @@ def masks(settled: Settled, surface: HeadSurface, tables: SkinTables, limits_m: 
         limits_m: (V_head,) how far the skin gives way [m].
         probability: of the hand touching at all.
         touching: the verdict; only a touching hand dents the face.
+        cluster: (V_hand,) patch of each hand vertex; the deepest vertex of each presses.
     """
     signed = settled.distance.signed_m
     hand = np.zeros(len(settled.vertices_m), np.float32)
@@ -96,8 +96,9 @@ def masks(settled: Settled, surface: HeadSurface, tables: SkinTables, limits_m: 
     displacement = np.zeros((len(vertex), 3))
     if touching:
         sunk = touch[signed[touch] < 0]
-        if len(sunk) > MAX_PRESSING:
-            sunk = sunk[np.argpartition(signed[sunk], MAX_PRESSING)[:MAX_PRESSING]]
+        patch = cluster[settled.near[sunk]]
+        order = np.lexsort((signed[sunk], patch))
+        sunk = sunk[order[np.diff(patch[order], prepend=-1) != 0]]
         base = np.asarray(settled.vertices_m)[settled.near[sunk]] \
             - signed[sunk, None] * settled.distance.normal[sunk]
         displacement = indentation(points, normals, limits_m[vertex], base, -signed[sunk])

@@ -29,8 +29,10 @@ class HandTables:
         rest = hand.rest_vertices_m
         self.samples = farthest_points(rest, SAMPLES)
         """(S,) vertices spread evenly over the skin."""
-        distance, self.cluster = KDTree(rest[self.samples]).query(rest)
-        self.radius_m = float(distance.max())
+        distance, nearest = KDTree(rest[self.samples]).query(rest)
+        self.cluster = np.asarray(nearest, np.int64)
+        """(V,) the sample (0 to S - 1) nearest to each vertex."""
+        self.radius_m = float(np.max(distance))
         """No vertex is farther from its sample than this, at rest."""
         landmarks = hand.kinematics(np.zeros(22), np.zeros(10)).points
         # Landmarks of the vertex's own bone; fingers lie side by side, so nearest is not enough.

@@ -185,7 +185,8 @@ class ContactSolver:
         else:
             settled = settle_clear(state, vertices, surface, tables, least - track.depth_shift)
         track.correction = settled.correction
-        found = masks(settled, surface, self._skin, self._limits_m, probability, track.touching)
+        found = masks(settled, surface, self._skin, self._limits_m, probability, track.touching,
+                      tables.cluster)
         nearest = float(settled.distance.signed_m.min())
         depth_sigma_m = math.hypot(hand.prior.sigma, 0.03) * float(settled.state.translation_m[2])
         touch_share = probability if track.touching else 0.0
