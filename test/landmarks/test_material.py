@@ -19,10 +19,10 @@ NOISE = np.random.default_rng(0)
 
 def look_once(networks: Networks, pixels: np.ndarray, **values: object,
               ) -> tuple[PersonObservation, ...]:
-    """Return what a cold start sees in a picture."""
+    """Return what a cold start sees in BGR pixels."""
     settings = Settings({'tracking.deterministic_ids': True,
                          **{name.replace('__', '.'): v for name, v in values.items()}})
-    return PersonTracker(settings, networks=networks).observe(Frame(pixels))
+    return PersonTracker(settings, networks=networks).observe(Frame(pixels, channel_order='bgr'))
 
 
 @pytest.mark.parametrize('pixels', [

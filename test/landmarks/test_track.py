@@ -236,7 +236,7 @@ def test_stamps_that_go_back_or_stand_still() -> None:
         stage = Stage(scene)
         stage.look(3)
         scene.hands.clear()
-        seen = ()
+        seen = stage.look()
         for i in range(20):
             seen = stage.tracker.observe(Frame(PIXELS, stamp_ns=10**10 + i * step_ns))
         assert seen[0].hands == ()
