@@ -17,15 +17,21 @@ class CutDetector:
 
     def __init__(self) -> None:
         self._last: npt.NDArray[np.float32] | None = None
+        self._size_px = (0, 0)
 
     def is_cut(self, frame: Frame) -> bool:
-        """Return whether this frame shows another scene than the last one; the first does."""
+        """
+        Return whether this frame shows another scene than the last one.
+
+        The first frame does, and one of another size: places in the last one mean nothing in it.
+        """
         rows = (np.arange(_CELLS) + 0.5) * (frame.height_px / _CELLS)
         columns = (np.arange(_CELLS) + 0.5) * (frame.width_px / _CELLS)
         cells = frame.pixels[rows.astype(int)[:, None], columns.astype(int)]
         now = cells.mean(axis=2, dtype=np.float32) / np.float32(255.0)
         last, self._last = self._last, now
-        return last is None or float(np.abs(now - last).mean()) > _CHANGE
+        size_px, self._size_px = self._size_px, (frame.width_px, frame.height_px)
+        return last is None or size_px != self._size_px or float(np.abs(now - last).mean()) > _CHANGE
 
     def reset(self) -> None:
         """Forget the last frame."""

@@ -89,6 +89,7 @@ def test_cut() -> None:
     moved[:, :10] = 200
     assert not cuts.is_cut(Frame(moved))
     assert cuts.is_cut(picture(220))
+    assert cuts.is_cut(picture(220, (720, 1280)))  # another size is another scene
     assert not cuts.is_cut(picture(220, (720, 1280)))
     cuts.reset()
     assert cuts.is_cut(picture(220))
