@@ -31,7 +31,9 @@ class CutDetector:
         now = cells.mean(axis=2, dtype=np.float32) / np.float32(255.0)
         last, self._last = self._last, now
         size_px, self._size_px = self._size_px, (frame.width_px, frame.height_px)
-        return last is None or size_px != self._size_px or float(np.abs(now - last).mean()) > _CHANGE
+        if last is None or size_px != self._size_px:
+            return True
+        return float(np.abs(now - last).mean()) > _CHANGE
 
     def reset(self) -> None:
         """Forget the last frame."""
