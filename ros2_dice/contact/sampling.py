@@ -32,8 +32,9 @@ class HandTables:
         distance, nearest = KDTree(rest[self.samples]).query(rest)
         self.cluster = np.asarray(nearest, np.int64)
         """(V,) the sample (0 to S - 1) nearest to each vertex."""
-        self.radius_m = float(np.max(distance))
-        """No vertex is farther from its sample than this, at rest."""
+        self.radius_m = np.zeros(SAMPLES)
+        """(S,) how far the farthest vertex of each sample is, at rest [m]."""
+        np.maximum.at(self.radius_m, self.cluster, np.asarray(distance))
         landmarks = hand.kinematics(np.zeros(22), np.zeros(10)).points
         # Landmarks of the vertex's own bone; fingers lie side by side, so nearest is not enough.
         owner = hand.weights.argmax(1)

@@ -81,9 +81,12 @@ def scaled_about_camera(state: HandState, log_factor: float) -> HandState:
 def near_vertices(vertices_m: FloatArray, surface: HeadSurface, tables: HandTables,
                   margin_m: float = NEAR_M) -> IndexArray:
     """Return hand vertices that may lie within a margin of the skin, or else the nearest few."""
-    reach = surface.reach(vertices_m[tables.samples])
-    limit = max(margin_m, float(reach.min())) + tables.radius_m
-    return np.flatnonzero((reach < limit)[tables.cluster])
+    samples = vertices_m[tables.samples]
+    reach = surface.reach(samples, margin_m + float(tables.radius_m.max()))
+    if np.isinf(reach).all():
+        reach = surface.reach(samples)
+    near = reach < max(margin_m, float(reach.min())) + tables.radius_m
+    return np.flatnonzero(near[tables.cluster])
 
 
 def settle_touching(hand: OpenHand, state: HandState, vertices_m: FloatArray,
