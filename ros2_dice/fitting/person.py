@@ -37,7 +37,8 @@ class PersonFitter:
 
     Args:
         bodies: the open bodies.
-        settings: reads scale.*, smoothing.*, tracking.timeout and input.mirrored.
+        settings: reads scale.*, smoothing.*, tracking.timeout, detection.max_persons and
+            input.mirrored.
     """
 
     def __init__(self, bodies: OpenBodies, settings: Settings) -> None:
@@ -60,6 +61,7 @@ class PersonFitter:
                                     settings.number('smoothing.min_cutoff'),
                                     settings.number('smoothing.beta'))
         self._timeout_s = settings.number('tracking.timeout')
+        self._max_persons = settings.integer('detection.max_persons')
         self._mirrored = settings.flag('input.mirrored')
 
     def reset(self) -> None:
@@ -84,11 +86,14 @@ class PersonFitter:
         Return everybody's bodies, sorted by person_id.
 
         Who was there and is not seen now is predicted for tracking.timeout seconds, then
-        forgotten. Landmarks that are not finite count as not seen.
+        forgotten; at once where detection.max_persons others are seen (a cut in the film).
+        Landmarks that are not finite count as not seen.
         """
         self.stage_times_s = {'head_fit': 0.0, 'hand_fit': 0.0, 'meshes': 0.0}
         context = Context(camera, stamp_ns, self._smoothing, self._timeout_s, self._mirrored)
         seen = {person.person_id: person for person in persons}
+        if len(seen) >= self._max_persons:
+            self._persons = {name: self._persons[name] for name in self._persons if name in seen}
         fitted = []
         for person_id in sorted(seen.keys() | self._persons.keys()):
             person = self._persons.setdefault(person_id, _Person())

@@ -289,6 +289,14 @@ def test_several_people_are_sorted_and_kept_apart(bodies: OpenBodies, scenes: li
     assert abs(people[0].head.state.translation_m[2] - scenes[1].head.translation_m[2]) < 0.1
 
 
+def test_the_lost_give_way_to_those_seen(bodies: OpenBodies, scenes: list[Scene]) -> None:
+    rng, fitter = np.random.default_rng(0), PersonFitter(bodies, Settings())
+    fitter.fit([observe(scenes[0], bodies, rng, 1.0)], CAMERA, 0)
+    after_cut = replace(observe(scenes[1], bodies, rng, 1.0), person_id='other')
+    people = fitter.fit([after_cut], CAMERA, FRAME_NS)
+    assert [person.person_id for person in people] == ['other']
+
+
 def test_smoothing_off_is_the_fit_itself(bodies: OpenBodies, scenes: list[Scene]) -> None:
     fitter = PersonFitter(bodies, Settings({'smoothing.enabled': False}))
     hand = run(fitter, scenes[0], bodies, 3)[-1].hands[0]
