@@ -33,8 +33,6 @@ EXAMPLES = """
 _SIZE_PX = (1280, 720)
 _MOST_FRAMES = 150
 """Frames kept: 415 MB at 1280x720. Longer runs play them there and back."""
-_SENT_FRAMES = 60
-"""Frames that `benchmark node` keeps, in the player twice."""
 
 
 @app.callback()
@@ -126,7 +124,7 @@ def time_node(
 
     path = _source(source)
     with tempfile.NamedTemporaryFile(suffix='.rgb') as file:
-        clip = load_clip(path, Path(file.name), limit=_SENT_FRAMES, size_px=_SIZE_PX)
+        clip = load_clip(path, Path(file.name), limit=_MOST_FRAMES, size_px=_SIZE_PX)
         measured = _run_node([file.name, *map(str, clip.pixels.shape[:3]), '--frames',
                               str(frames), '--rate', str(rate), '--threads', str(threads)])
     report = {**node_report(measured), 'source': path.name, 'size_px': list(_SIZE_PX),

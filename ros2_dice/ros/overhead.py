@@ -89,14 +89,12 @@ def play(frames: np.ndarray, count: int, rate_hz: float, namespace: str) -> list
         if time.monotonic() > end_s:
             raise EstimatorError('the node', got='no subscription', expected='one to the images')
         executor.spin_once(timeout_sec=0.1)
-    # Filled once for each frame of the clip: converting must not hold up the rate.
-    messages = [Image(height=frame.shape[0], width=frame.shape[1], encoding='rgb8',
-                      step=3 * frame.shape[1], data=array.array('B', frame.tobytes()))
-                for frame in frames]
-    ways = [*range(len(messages)), *range(len(messages) - 2, 0, -1)]
+    ways = [*range(len(frames)), *range(len(frames) - 2, 0, -1)]
     due_s = time.monotonic()
     for number in range(count):
-        message = messages[ways[number % len(ways)]]
+        frame = frames[ways[number % len(ways)]]
+        message = Image(height=frame.shape[0], width=frame.shape[1], encoding='rgb8',
+                        step=3 * frame.shape[1], data=array.array('B', frame.tobytes()))
         message.header.stamp = node.get_clock().now().to_msg()
         publisher.publish(message)
         due_s += 1.0 / rate_hz
