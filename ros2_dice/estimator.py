@@ -28,6 +28,8 @@ class Estimator(Protocol):
         """
         Return who is in the picture, sorted by person_id and hand_id.
 
+        Pictures come upright and not mirrored: `ros2_dice.upright` sees to turned cameras.
+
         An odd picture is not an error: nobody in it is an empty tuple. The same frames, settings
         and engine give the same bytes.
 

@@ -37,8 +37,7 @@ class PersonFitter:
 
     Args:
         bodies: the open bodies.
-        settings: reads scale.*, smoothing.*, tracking.timeout, detection.max_persons and
-            input.mirrored.
+        settings: reads scale.*, smoothing.*, tracking.timeout and detection.max_persons.
     """
 
     def __init__(self, bodies: OpenBodies, settings: Settings) -> None:
@@ -62,7 +61,6 @@ class PersonFitter:
                                     settings.number('smoothing.beta'))
         self._timeout_s = settings.number('tracking.timeout')
         self._max_persons = settings.integer('detection.max_persons')
-        self._mirrored = settings.flag('input.mirrored')
 
     def reset(self) -> None:
         """Forget everybody."""
@@ -90,7 +88,7 @@ class PersonFitter:
         Landmarks that are not finite count as not seen.
         """
         self.stage_times_s = {'head_fit': 0.0, 'hand_fit': 0.0, 'meshes': 0.0}
-        context = Context(camera, stamp_ns, self._smoothing, self._timeout_s, self._mirrored)
+        context = Context(camera, stamp_ns, self._smoothing, self._timeout_s)
         seen = {person.person_id: person for person in persons}
         if len(seen) >= self._max_persons:
             self._persons = {name: self._persons[name] for name in self._persons if name in seen}

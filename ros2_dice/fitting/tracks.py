@@ -46,7 +46,6 @@ class Context:
     stamp_ns: int
     smoothing: Smoothing
     timeout_s: float
-    mirrored: bool
 
 
 class _Clock:
@@ -181,7 +180,7 @@ class HandTrack:
             if self._settled:
                 best.state = replace(fit.state, shape=self._sum / self._good)
         smooth = self._filter.update(fit.state, dt_s or NOMINAL_DT_S, context.smoothing)
-        handedness = Handedness.LEFT if best.left != context.mirrored else Handedness.RIGHT
+        handedness = Handedness.LEFT if best.left else Handedness.RIGHT
         confidence = hand.handedness_confidence
         trust = min(1.0, FITTING_HAND_COST / max(fit.cost, 1.0))
         self._last = FittedHand(

@@ -75,10 +75,10 @@ class Region(NamedTuple):
         return self.to_image(np.array(((0.0, 0.0), (1.0, 0.0), (1.0, 1.0), (0.0, 1.0))), 1)
 
 
-def whole_picture(frame: Frame, angle_rad: float = 0.0) -> Region:
-    """Return the square that holds the whole frame (letterbox), turned by a multiple of 90 deg."""
+def whole_picture(frame: Frame) -> Region:
+    """Return the square that holds the whole frame (letterbox)."""
     width, height = frame.width_px, frame.height_px
-    return Region(0.5 * width, 0.5 * height, float(max(width, height)), angle_rad)
+    return Region(0.5 * width, 0.5 * height, float(max(width, height)), 0.0)
 
 
 def sample(frame: Frame, region: Region, crop_size: int, *, zero_border: bool = False,

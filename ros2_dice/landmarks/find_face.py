@@ -52,13 +52,13 @@ class FaceFinder:
     def __init__(self, networks: Networks) -> None:
         self._networks = networks
 
-    def quick(self, frame: Frame, turn_rad: float, attempt: int, known: Sequence[Region],
+    def quick(self, frame: Frame, attempt: int, known: Sequence[Region],
               threshold: float) -> list[FoundFace]:
         """Return new faces from one detector on the whole picture, the other one each time."""
-        look = self._look(attempt % 2 == 1, whole_picture(frame, turn_rad))
+        look = self._look(attempt % 2 == 1, whole_picture(frame))
         return _largest_first(self._search(frame, [look], known, threshold, QUICK_LOOKS))
 
-    def thorough(self, frame: Frame, turn_rad: float, threshold: float, most: int, *,
+    def thorough(self, frame: Frame, threshold: float, most: int, *,
                  patient: bool) -> list[FoundFace]:
         """
         Return faces from both detectors, largest first.
@@ -68,12 +68,12 @@ class FaceFinder:
             patient: look into small tiles too, and insist where no face is found; takes up to
                 some tenths of a second.
         """
-        whole = whole_picture(frame, turn_rad)
+        whole = whole_picture(frame)
         both = [self._look(False, whole), self._look(True, whole)]
         found = self._search(frame, both, [], threshold, PATIENT_LOOKS)
         for parts in (2, 3) if patient else (2,):
             if len(found) < most:
-                looks = [self._look(far, tile) for tile in tiles(frame, turn_rad, parts)
+                looks = [self._look(far, tile) for tile in tiles(frame, parts)
                          for far in (True, False)]
                 known = [one.face.roi for one in found]
                 found += self._search(frame, looks, known, threshold, PATIENT_LOOKS)
@@ -138,7 +138,7 @@ def _largest_first(found: list[FoundFace]) -> list[FoundFace]:
     return sorted(found, key=lambda one: -one.face.roi.size_px)
 
 
-def tiles(frame: Frame, turn_rad: float, parts: int) -> Iterator[Region]:
+def tiles(frame: Frame, parts: int) -> Iterator[Region]:
     """Yield overlapping squares, `parts` along the longer side, that show small faces larger."""
     width, height = float(frame.width_px), float(frame.height_px)
     side = 1.4 * max(width, height) / parts
@@ -152,4 +152,4 @@ def tiles(frame: Frame, turn_rad: float, parts: int) -> Iterator[Region]:
 
     for y in centers(height):
         for x in centers(width):
-            yield Region(x, y, side, turn_rad)
+            yield Region(x, y, side, 0.0)

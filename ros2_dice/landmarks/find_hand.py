@@ -85,21 +85,21 @@ class HandFinder:
         self.patient = False
         """True = up to seven looks at a find, for still pictures; False = up to four."""
 
-    def in_picture(self, frame: Frame, turn_rad: float, known: Sequence[Region],
+    def in_picture(self, frame: Frame, known: Sequence[Region],
                    faces: Sequence[FaceObservation], threshold: float) -> list[FoundHand]:
         """Return new hands anywhere in the picture."""
-        squares = self._palms(frame, whole_picture(frame, turn_rad), _WHOLE_THRESHOLD)
+        squares = self._palms(frame, whole_picture(frame), _WHOLE_THRESHOLD)
         # A palm in the plain picture is good evidence of its own: half as strict.
         return self._judge_all(frame, squares, known, faces, find_threshold(threshold, 0.5))
 
-    def in_turned_picture(self, frame: Frame, turn_rad: float, known: Sequence[Region],
+    def in_turned_picture(self, frame: Frame, known: Sequence[Region],
                           faces: Sequence[FaceObservation], threshold: float) -> list[FoundHand]:
         """Return new hands from the mirrored and the turned picture; for a cold start."""
-        whole = whole_picture(frame, turn_rad)
+        whole = whole_picture(frame)
         found: list[FoundHand] = []
         for look in (whole, whole._replace(mirrored=True),
-                     whole._replace(angle_rad=turn_rad + 0.5 * math.pi),
-                     whole._replace(angle_rad=turn_rad - 0.5 * math.pi)):
+                     whole._replace(angle_rad=0.5 * math.pi),
+                     whole._replace(angle_rad=-0.5 * math.pi)):
             squares = self._palms(frame, look, _WHOLE_THRESHOLD_THOROUGH)
             seen = [*known, *(one.hand.roi for one in found)]
             found += self._judge_all(frame, squares, seen, faces, find_threshold(threshold))
@@ -116,10 +116,10 @@ class HandFinder:
         squares = self._palms(frame, region, _WINDOW_THRESHOLD)
         return self._judge_all(frame, squares, known, [face], find_threshold(threshold, 0.2))
 
-    def at_bodies(self, frame: Frame, turn_rad: float, most: int, known: Sequence[Region],
+    def at_bodies(self, frame: Frame, most: int, known: Sequence[Region],
                   faces: Sequence[FaceObservation], threshold: float) -> list[FoundHand]:
         """Return new hands where the wrists of bodies say that they are."""
-        squares = self._networks.body.hand_squares(frame, whole_picture(frame, turn_rad), most)
+        squares = self._networks.body.hand_squares(frame, whole_picture(frame), most)
         # A wrist is no palm: the weakest evidence of all must be judged best.
         return self._judge_all(frame, squares, known, faces, find_threshold(threshold, 0.1))
 

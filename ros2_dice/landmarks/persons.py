@@ -87,18 +87,16 @@ class Person:
         """Return the squares of the hands that this frame shows."""
         return [hand.last.roi for hand in self.hands if not hand.misses]
 
-    def report(self, side: Handedness, mirrored: bool) -> PersonObservation | None:
+    def report(self, side: Handedness) -> PersonObservation | None:
         """
         Return what is known of this person now; None where nothing is certain yet.
 
         Args:
             side: report only this side; UNKNOWN = both.
-            mirrored: the picture is a mirror image, so sides are swapped.
         """
         hands = []
         for hand in sorted(self.hands, key=lambda track: track.hand_id):
-            handedness = Handedness.RIGHT if self._looks_right(hand) != mirrored \
-                else Handedness.LEFT
+            handedness = Handedness.RIGHT if self._looks_right(hand) else Handedness.LEFT
             if hand.belief.confirmed and side in (Handedness.UNKNOWN, handedness):
                 hands.append(TrackedHand(hand.hand_id, handedness, hand.vote.confidence,
                                          hand.last, hand.misses == 0))

@@ -31,7 +31,7 @@ class Searcher:
         """Start the order anew."""
         self._tick = 0
 
-    def search(self, frame: Frame, crowd: Crowd, settings: Settings, turn_rad: float,
+    def search(self, frame: Frame, crowd: Crowd, settings: Settings,
                ) -> None:
         """Try one finder at most, for what is missing most; some milliseconds."""
         self._tick += 1
@@ -40,7 +40,7 @@ class Searcher:
         every = 2 if not faces else _MORE_PEOPLE_EVERY
         if len(faces) < most and self._tick % every == 0:
             for found in self._faces.quick(
-                    frame, turn_rad, self._tick // every, [face.roi for face in faces],
+                    frame, self._tick // every, [face.roi for face in faces],
                     settings.number('detection.face_threshold')):
                 crowd.add_face(found, frame.stamp_ns, most, proven=False)
             return
@@ -48,21 +48,21 @@ class Searcher:
         wanted = max(len(faces), 1) * _hands_wanted(settings)
         every = 1 if hands == 0 else _SECOND_HAND_EVERY
         if hands < wanted and self._tick % every == 0:
-            for found in self._try_hand(frame, crowd, settings, turn_rad, self._tick // every):
+            for found in self._try_hand(frame, crowd, settings, self._tick // every):
                 crowd.add_hand(found, frame.stamp_ns, most, proven=found.quality >= SURE)
 
-    def _try_hand(self, frame: Frame, crowd: Crowd, settings: Settings, turn_rad: float,
+    def _try_hand(self, frame: Frame, crowd: Crowd, settings: Settings,
                   attempt: int) -> list[FoundHand]:
         threshold = settings.number('detection.hand_threshold')
         known = crowd.hand_regions()
         needy = _needy(crowd, _hands_wanted(settings))
         if not needy or attempt % 2 == 0:
-            return self._hands.in_picture(frame, turn_rad, known, _faces(crowd), threshold)
+            return self._hands.in_picture(frame, known, _faces(crowd), threshold)
         attempt //= 2
         face = needy[attempt % len(needy)]
         return self._hands.at_face(frame, face, attempt // len(needy), known, threshold)
 
-    def search_all(self, frame: Frame, crowd: Crowd, settings: Settings, turn_rad: float, *,
+    def search_all(self, frame: Frame, crowd: Crowd, settings: Settings, *,
                    patient: bool) -> None:
         """
         Use every finder until everybody has a face and a hand.
@@ -75,7 +75,7 @@ class Searcher:
         stamp_ns = frame.stamp_ns
         self._hands.patient = patient
         for found in self._faces.thorough(
-                frame, turn_rad, settings.number('detection.face_threshold'), most,
+                frame, settings.number('detection.face_threshold'), most,
                 patient=patient):
             crowd.add_face(found, stamp_ns, most, proven=patient or found.quality >= SURE)
         threshold = settings.number('detection.hand_threshold')
@@ -86,16 +86,16 @@ class Searcher:
                 crowd.add_hand(found, stamp_ns, most,
                                proven=patient or found.quality >= SURE)
 
-        add(self._hands.in_picture(frame, turn_rad, [], faces, threshold))
+        add(self._hands.in_picture(frame, [], faces, threshold))
         if patient:
-            add(self._hands.in_turned_picture(frame, turn_rad, crowd.hand_regions(), faces,
+            add(self._hands.in_turned_picture(frame, crowd.hand_regions(), faces,
                                               threshold))
         for attempt in range(len(WINDOWS) if patient else _FIRST_WINDOWS):
             wanted = _hands_wanted(settings) if patient and attempt < _FIRST_WINDOWS else 1
             for face in _needy(crowd, wanted):
                 add(self._hands.at_face(frame, face, attempt, crowd.hand_regions(), threshold))
         if patient and (_needy(crowd, 1) or not faces):
-            add(self._hands.at_bodies(frame, turn_rad, most, crowd.hand_regions(), faces,
+            add(self._hands.at_bodies(frame, most, crowd.hand_regions(), faces,
                                       threshold))
         self._hands.patient = False
 

@@ -2,7 +2,6 @@
 """Follows people from frame to frame; detectors run only for what is missing."""
 from __future__ import annotations
 
-import math
 import time
 
 from ros2_dice.landmarks.crop import Region
@@ -40,8 +39,8 @@ class PersonTracker:
     The eyes of the open estimator.
 
     Args:
-        settings: `detection.*`, `tracking.*`, `input.mirrored`, `input.rotation`, and the
-            `backend.threads` and `backend.cache_directory` of the networks are read.
+        settings: `detection.*`, `tracking.*`, and the `backend.threads` and
+            `backend.cache_directory` of the networks are read; pictures come upright.
         asset_directory: folder of the networks; empty = the user's data folder.
         networks: already loaded ones, for tests.
 
@@ -67,7 +66,6 @@ class PersonTracker:
     def apply(self, settings: Settings) -> None:
         """Take over new values of live parameters, between frames."""
         self._settings = settings
-        self._turn_rad = -math.radians(settings.integer('input.rotation'))
 
     def reset(self) -> None:
         """Forget all tracks; the next frame is a cold start with every finder."""
@@ -104,8 +102,7 @@ class PersonTracker:
                               'hand_landmarks': hands_s - faces_s,
                               'detection': end_s - hands_s}
         side = _SIDES[self._settings.text('detection.hands')]
-        mirrored = self._settings.flag('input.mirrored')
-        reports = [person.report(side, mirrored) for person in self._crowd.persons]
+        reports = [person.report(side) for person in self._crowd.persons]
         return tuple(sorted((report for report in reports if report is not None),
                             key=lambda report: report.person_id))
 
@@ -116,11 +113,11 @@ class PersonTracker:
             person.seen_face for person in self._crowd.persons)
         begins = cut or not self._settings.flag('tracking.enabled')
         if begins or (lost and nothing and not self._pause):
-            self._searcher.search_all(frame, self._crowd, self._settings, self._turn_rad,
+            self._searcher.search_all(frame, self._crowd, self._settings,
                                       patient=self._first)
             self._pause = _PAUSE
         else:
-            self._searcher.search(frame, self._crowd, self._settings, self._turn_rad)
+            self._searcher.search(frame, self._crowd, self._settings)
         self._first = False
 
     def _follow_faces(self, frame: Frame) -> bool:

@@ -246,16 +246,6 @@ def test_calibration_moves_the_size_of_the_hands(bodies: OpenBodies, scenes: lis
     assert after.state.translation_m[2] > 1.05 * before.state.translation_m[2]
 
 
-def test_mirrored_setting_swaps_the_side_that_is_told(
-        bodies: OpenBodies, scenes: list[Scene]) -> None:
-    person = observe(scenes[0], bodies, np.random.default_rng(0), 1.0)
-    plain = PersonFitter(bodies, Settings()).fit([person], CAMERA, 0)[0].hands[0]
-    mirror = PersonFitter(bodies, Settings({'input.mirrored': True})).fit(
-        [person], CAMERA, 0)[0].hands[0]
-    assert plain.body.left == mirror.body.left == scenes[0].left
-    assert {plain.handedness, mirror.handedness} == {Handedness.LEFT, Handedness.RIGHT}
-
-
 def test_the_same_input_gives_the_same_bytes(bodies: OpenBodies, scenes: list[Scene]) -> None:
     fitter = PersonFitter(bodies, Settings())
     first = run(fitter, scenes[1], bodies, 12)[-1]

@@ -213,15 +213,6 @@ def test_wanted_sides(hands: str, expected: list[Handedness]) -> None:
     assert [hand.handedness for hand in seen[0].hands] == expected
 
 
-def test_mirrored_input_swaps_sides() -> None:
-    """A selfie's right hand is the left one, now and after a live change."""
-    scene = Scene([], [Thing(200, 300, 90)])
-    stage = Stage(scene, input__mirrored=True)
-    assert stage.look()[0].hands[0].handedness == Handedness.LEFT
-    stage.tracker.apply(stage.settings.replace({'input.mirrored': False}))
-    assert stage.look()[0].hands[0].handedness == Handedness.RIGHT
-
-
 def test_two_hands_of_a_person_are_not_on_one_side() -> None:
     """An unsettled vote gives way to a settled one."""
     scene = Scene([Thing(320, 150, 100)], [Thing(200, 300, 90), Thing(440, 300, 90, right=0.55)])
