@@ -85,7 +85,7 @@ def near_vertices(vertices_m: FloatArray, surface: HeadSurface, tables: HandTabl
     reach = surface.reach(samples, margin_m + float(tables.radius_m.max()))
     if np.isinf(reach).all():
         reach = surface.reach(samples)
-    near = reach < max(margin_m, float(reach.min())) + tables.radius_m
+    near = reach <= max(margin_m, float(reach.min())) + tables.radius_m
     return np.flatnonzero(near[tables.cluster])
 
 

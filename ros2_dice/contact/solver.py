@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -28,6 +28,8 @@ FloatArray = npt.NDArray[np.floating]
 
 APART_M = 0.03
 """Hand and head farther apart than this in the picture can't touch."""
+BESIDE_M = 0.03
+"""Distances of hand and skin beyond this don't matter to the touch test."""
 DECIDING = 5
 """So many vertices may lie nearer to the skin than the one that counts: one odd vertex must not
 decide."""
@@ -171,8 +173,21 @@ class ContactSolver:
             hand_region=hand.body.region_names[hand.body.regions[first]],
             face_region=head.body.region_names[head.body.regions[skin[first]]]
             if skin[first] >= 0 else '')
-        probability = track.update(self._model.log_odds(evidence), factor, stamp_ns)
+        if factor > 0.5 * evidence.depth_sigma:
+            evidence = replace(evidence, beside_m=self._beside_m(hand, surface))
+        probability = track.update(self._model.log_odds(evidence), evidence.touch_factor,
+                                   stamp_ns)
         return probability, float(factors[first])
+
+    def _beside_m(self, hand: FittedHand, surface: HeadSurface) -> float:
+        """Return the distance of hand and skin as fitted [m], inf beyond a few centimetres."""
+        tables = self._hands[hand.body.left]
+        reach = surface.reach(hand.vertices_m[tables.samples], BESIDE_M)
+        if np.isinf(reach).all():
+            return math.inf
+        near = np.flatnonzero(
+            (reach <= float(reach.min()) + tables.radius_m)[tables.cluster])
+        return float(surface.distance(hand.vertices_m[near]).signed_m.min())
 
     def _settled(self, hand: FittedHand, surface: HeadSurface, track: TouchTrack,
                  probability: float, least: float) -> HandContact:

@@ -15,6 +15,9 @@ from typing import Protocol
 
 SIZE_NOISE = 0.03
 """Spread of log depth that comes with the landmarks, beside that of the hand's size."""
+BESIDE_SIGMA_M = 0.006
+"""Spread of the hand across its viewing rays. A fingertip below the chin has only the neck behind
+it: it is this, and not its depth, that keeps it from touching the chin."""
 GOOD_COST = 25.0
 """Cost of a hand fit up to which its depth is as good as the landmarks allow."""
 MAX_COST_RATIO = 4.0
@@ -52,6 +55,9 @@ class TouchEvidence:
     """Of the hand's vertex that would touch first."""
     face_region: str = ''
     """Of the skin that it would touch."""
+    beside_m: float = math.inf
+    """Smallest distance of hand and skin as they seem to lie [m]; need not be known beyond a few
+    centimetres."""
 
     @property
     def doubt(self) -> float:
@@ -62,6 +68,23 @@ class TouchEvidence:
     def depth_sigma(self) -> float:
         """One sigma of `depth_factor`."""
         return math.hypot(self.size_sigma, SIZE_NOISE) * self.doubt
+
+    @property
+    def is_beside(self) -> bool:
+        """Tell whether a small shift across the rays makes it touch sooner than one along them."""
+        return self.beside_m / BESIDE_SIGMA_M < self.depth_factor / self.depth_sigma
+
+    @property
+    def z(self) -> float:
+        """What has to be explained away for a touch, in sigmas; negative = behind the skin."""
+        if self.is_beside:
+            return max(self.beside_m, 0.0) / BESIDE_SIGMA_M
+        return self.depth_factor / self.depth_sigma
+
+    @property
+    def touch_factor(self) -> float:
+        """Log factor by which the hand is scaled about the camera if it does touch."""
+        return 0.0 if self.is_beside else self.depth_factor
 
 
 class TouchModel(Protocol):
@@ -76,19 +99,19 @@ class GeometricTouchModel:
     """
     Profile likelihood of the depth, with a prior from where hand and face are in the picture.
 
-    Let z be the depth factor over its sigma. A touching hand lies at one depth, with likelihood
-    N(z) / sigma; a free one lies anywhere before the skin, with likelihood Phi(z) times a constant
-    density. So log odds = prior - log(doubt) - z^2 / 2 - log Phi(z): they fall all the way from
-    behind the skin, where a hand that is seen can't be, to the far front. The constants of this
-    module were chosen on generated scenes and with the labelled pictures and clips of the project
-    in sight: on these they are no held-out test.
+    Let z be the distance from a touch in sigmas, along the rays or across. A touching hand lies at
+    one depth, with likelihood N(z) / sigma; a free one lies anywhere before the skin, with
+    likelihood Phi(z) times a constant density. So log odds = prior - log(doubt) - z^2 / 2
+    - log Phi(z): they fall all the way from behind the skin, where a hand that is seen can't be,
+    to the far front. The constants of this module were chosen on generated scenes and with the
+    labelled pictures and clips of the project in sight: on these they are no held-out test.
     """
 
     def log_odds(self, evidence: TouchEvidence) -> float:
         """Return the logarithm of p(touch) / p(no touch)."""
-        if not math.isfinite(evidence.depth_factor):
+        z = evidence.z
+        if not math.isfinite(z):
             return APART_LOG_ODDS
-        z = evidence.depth_factor / evidence.depth_sigma
         outlier = max(-OUTLIER_Z - z, 0.0)
         z = max(z, -OUTLIER_Z)
         before_skin = 0.5 * math.erfc(-z / math.sqrt(2.0))

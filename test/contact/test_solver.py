@@ -132,6 +132,8 @@ def test_the_same_input_gives_the_same_bytes(solver: ContactSolver, fitted: Fitt
         for _ in range(2):
             solver.reset()
             contact = solver.solve(person, scene.camera, 0).hands[HAND]
+            assert contact.hand_contact is not None
+            assert contact.face_contact is not None
             results.append((contact.contact_probability, contact.vertices_m.tobytes(),
                             contact.hand_contact.tobytes(), contact.face_contact.tobytes()))
         assert results[0] == results[1]
@@ -155,7 +157,8 @@ def test_without_hands_the_face_stays_as_it_is(solver: ContactSolver, fitted: Fi
     result = solver.solve(replace(person, hands=()), scene.camera, 0)
     assert result.hands == {}
     assert person.head is not None
-    assert np.array_equal(result.face_vertices_m, person.head.vertices_m)
+    assert result.face_vertices_m is not None
+    assert result.face_vertices_m is person.head.vertices_m
 
 
 def moved(person: FittedPerson, offset_m: tuple[float, float, float], name: str) -> FittedPerson:
@@ -174,6 +177,10 @@ def test_a_hand_far_off_in_the_picture_is_apart(solver: ContactSolver, fitted: F
     assert contact.min_distance_m > 0.1
     assert contact.deformation_m is None
     assert contact.regions == ()
+    assert contact.hand_contact is not None
+    assert contact.face_contact is not None
+    assert contact.hand_contact is not None
+    assert contact.face_contact is not None
     assert not contact.hand_contact.any()
     assert not contact.face_contact.any()
 

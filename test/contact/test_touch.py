@@ -48,6 +48,16 @@ def test_a_match_is_worth_more_when_the_size_is_known_and_the_fit_is_good():
     assert MODEL.log_odds(replace(ON_CHEEK, fit_cost=90.0)) < MODEL.log_odds(ON_CHEEK)
 
 
+def test_a_finger_below_the_chin_touches_it_though_its_rays_end_at_the_neck():
+    past_chin = replace(ON_CHEEK, depth_factor=0.2, face_region='neck', hand_region='index_pad')
+    close = replace(past_chin, beside_m=0.002)
+    assert MODEL.log_odds(past_chin) < 0 < MODEL.log_odds(close)
+    assert close.touch_factor == 0.0
+    assert past_chin.touch_factor == 0.2
+    far = replace(past_chin, beside_m=0.03)
+    assert MODEL.log_odds(far) == pytest.approx(MODEL.log_odds(past_chin))
+
+
 def test_far_behind_the_skin_is_an_error_and_not_a_touch():
     sigma = ON_CHEEK.depth_sigma
     at_limit = MODEL.log_odds(replace(ON_CHEEK, depth_factor=-OUTLIER_Z * sigma))
