@@ -89,7 +89,8 @@ def test_mirrored_picture_gives_the_same_crop() -> None:
     mirror = Region(141 - 50.3, 41.7, 60.0, -0.3, True)
     a = sample(Frame(pixels), region, 64).astype(int)
     b = sample(Frame(np.ascontiguousarray(pixels[:, ::-1])), mirror, 64).astype(int)
-    assert np.abs(a - b).max() <= 6  # the interpolation's 1/32 pixel grid
+    # OpenCV before 5 interpolates on a grid of 1/32 pixel: noise of 255 differs by up to 255 / 32.
+    assert np.abs(a - b).max() <= 8
     assert np.abs(a - b).mean() < 1.0
 
 
