@@ -49,6 +49,17 @@ def show(name: str, scores: dict[str, Score]) -> None:
               f'P {score.precision:.2f} R {score.recall:.2f}')
 
 
+def show_found(pictures: tuple[LabelledPicture, ...], seen: list[Seen]) -> None:
+    """Print in how many pictures with a touch somebody is found, and who is invented."""
+    wanted = [s for p, s in zip(pictures, seen) if p.contact in ('yes', 'likely')]
+    print(f'{len(wanted)} pictures with a certain or likely touch: face in '
+          f'{sum(s.faces > 0 for s in wanted)}, hand in {sum(s.hands > 0 for s in wanted)}')
+    for what in ('faces', 'hands'):
+        names = [p.name for p, s in zip(pictures, seen)
+                 if not getattr(p, what) and getattr(s, what)]
+        print(f'invented {what}: {len(names)} {" ".join(names)}')
+
+
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description='Score touch on labelled material.')
@@ -71,6 +82,7 @@ def main() -> None:
                 error = 'missed' if picture.is_touch else 'false'
                 print(f'  {error:7} p {answer.probability:.2f} faces {answer.faces} '
                       f'hands {answer.hands} {picture.name}')
+        show_found(material.pictures, seen)
         show('pictures', scores)
         sure = {side: [s.probability for p, s in zip(material.pictures, seen)
                        if p.is_touch is side] for side in (True, False)}
