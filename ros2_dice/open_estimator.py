@@ -7,6 +7,7 @@ import time
 from collections.abc import Mapping
 
 import numpy as np
+from threadpoolctl import ThreadpoolController
 
 from ros2_dice.assets import find_asset
 from ros2_dice.bodies import Topology, load_open_bodies
@@ -41,6 +42,9 @@ class OpenEstimator:
         self._fitter = PersonFitter(bodies, settings)
         self._contact = ContactSolver(bodies, settings)
         self._times_s: dict[str, float] = {}
+        # OpenBLAS' threads go on spinning after a product and take the cores from the networks;
+        # with products as small as ours they gain nothing.
+        self._blas = ThreadpoolController().select(user_api='blas')
         self._camera: Camera | None = None
         self.model_id = 'open/openvino-fp32'
 
@@ -51,6 +55,10 @@ class OpenEstimator:
 
     def estimate(self, frame: Frame) -> tuple[HandFaceEstimate, ...]:
         """Return the people in the picture, sorted by person_id and hand_id."""
+        with self._blas.limit(limits=1):
+            return self._estimate(frame)
+
+    def _estimate(self, frame: Frame) -> tuple[HandFaceEstimate, ...]:
         start_s = time.perf_counter()
         if not self._settings.flag('tracking.enabled'):
             self.reset()

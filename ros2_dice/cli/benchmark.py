@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 import tempfile
@@ -62,8 +61,6 @@ def time_open(
 
     The clip is decoded beforehand and played there and back, frame after frame.
     """
-    # One BLAS thread: the fits' matrices are small. Read when numpy is loaded, hence here.
-    os.environ.setdefault('OPENBLAS_NUM_THREADS', '1')
     from ros2_dice.estimator import create_estimator
     from ros2_dice.evaluation.clips import load_clip
     from ros2_dice.evaluation.machine import environment, limited_processors
@@ -117,7 +114,6 @@ def time_node(
     A second process sends the clip, scaled to 1280x720, as raw images over DDS and receives the
     meshes. The first tenth of the frames is left out.
     """
-    os.environ.setdefault('OPENBLAS_NUM_THREADS', '1')
     from ros2_dice.evaluation.clips import load_clip
     from ros2_dice.evaluation.machine import environment
     from ros2_dice.evaluation.timing import node_report

@@ -36,7 +36,6 @@ def environment() -> dict[str, object]:
     return {
         'cpu': processor_name(), 'cores': len(processors()), 'system': platform.platform(),
         'python': platform.python_version(), 'versions': versions,
-        'blas_threads': os.environ.get('OPENBLAS_NUM_THREADS', 'default'),
         'date': datetime.now(timezone.utc).isoformat(timespec='seconds'),
     }
 
