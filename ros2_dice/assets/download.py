@@ -2,6 +2,7 @@
 """Let this machine's pip fetch a wheel, as data: indexes, proxies and certificates are pip's."""
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import os
 import subprocess
@@ -94,11 +95,10 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
 def _size_bytes(folder: Path) -> int:
     """Return the bytes under a folder in which files come and go."""
     total = 0
-    for path in folder.rglob('*'):
-        try:
-            total += path.stat().st_size if path.is_file() else 0
-        except OSError:
-            continue  # gone since it was listed
+    for parent, _, names in os.walk(folder):  # passes over folders that are gone, rglob raises
+        for name in names:
+            with contextlib.suppress(FileNotFoundError):
+                total += os.stat(os.path.join(parent, name)).st_size
     return total
 
 

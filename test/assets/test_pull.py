@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 import zipfile
 from pathlib import Path
@@ -209,6 +210,26 @@ def test_an_interrupt_while_pip_works_ends_pip(
         pull(progress=stop)
     assert started[0].poll() == -signal.SIGTERM
     assert house.names() == set()
+
+
+def test_folders_may_go_while_the_progress_is_counted(tmp_path: Path) -> None:
+    """pip removes folders of its own meanwhile; this once failed a pull."""
+    stop = threading.Event()
+
+    def come_and_go() -> None:
+        while not stop.is_set():
+            (tmp_path / 'a' / 'b').mkdir(parents=True)
+            shutil.rmtree(tmp_path / 'a')
+
+    worker = threading.Thread(target=come_and_go)
+    worker.start()
+    try:
+        end = time.monotonic() + 1.0
+        while time.monotonic() < end:
+            assert download_module._size_bytes(tmp_path) == 0
+    finally:
+        stop.set()
+        worker.join()
 
 
 def test_leftovers_of_a_killed_pull_are_removed(house: House) -> None:
