@@ -202,6 +202,7 @@ class HandFaceEstimate:
     hand_id: str = ''
     handedness: Handedness = Handedness.UNKNOWN
     handedness_confidence: float = 0.0
+    """Probability that `handedness` names the correct side."""
     state: State = State.UNKNOWN
     scale_source: ScaleSource = ScaleSource.UNKNOWN
     depth_stddev_m: float = math.nan
