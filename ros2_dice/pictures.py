@@ -42,7 +42,7 @@ def read_picture(path: str | Path) -> Frame:
     try:
         data = path.read_bytes()
     except OSError as error:
-        raise ImageError(f'picture {path.name}', got=error.strerror or str(error),
+        raise ImageError(f"picture {path.name} can't be read: {error.strerror or error}",
                          expected='a readable file') from error
     return Frame(decode_picture(data, f'picture {path.name}'), channel_order='bgr')
 
@@ -60,7 +60,7 @@ def decode_picture(data: Buffer, what: str = 'picture', *, turn_by_exif: bool = 
     """
     buffer = np.frombuffer(data, np.uint8)
     if not buffer.size:
-        raise ImageError(what, got='empty', expected=_FORMATS)
+        raise ImageError(f'{what} is empty', expected=_FORMATS)
     head = buffer[:65536].tobytes()
     kind = _format(head)
     if kind is None:
@@ -72,7 +72,7 @@ def decode_picture(data: Buffer, what: str = 'picture', *, turn_by_exif: bool = 
         _check_png_chunks(buffer, what)
     pixels = _decode(buffer, kind, turn_by_exif)
     if pixels is None:
-        raise ImageError(what, got=f'a {kind} picture that does not decode',
+        raise ImageError(f'{what} is a {kind} picture that does not decode',
                          expected='an undamaged file')
     return pixels
 
@@ -120,7 +120,7 @@ def _format(head: bytes) -> str | None:
 
 def _check_size(size: tuple[int, int] | None, kind: str, what: str) -> None:
     if size is None:
-        raise ImageError(what, got=f'a {kind} header that names no size',
+        raise ImageError(f'{what} has a {kind} header that names no size',
                          expected='an undamaged file')
     width_px, height_px = size
     if width_px <= 0 or height_px <= 0:
@@ -191,7 +191,7 @@ def _check_jpeg_end(buffer: Pixels, what: str) -> None:
     tail = max(scan, len(buffer) - 1024)
     if buffer[tail:].tobytes().rfind(b'\xff\xd9') < 0 \
             and buffer[scan:].tobytes().find(b'\xff\xd9') < 0:
-        raise ImageError(what, got=f'a JPEG picture cut off after {len(buffer)} bytes',
+        raise ImageError(f'{what} is a JPEG picture cut off after {len(buffer)} bytes',
                          expected='a complete file with an end mark')
 
 
@@ -205,10 +205,10 @@ def _check_png_chunks(buffer: Pixels, what: str) -> None:
         if stop + 4 > len(data):
             break
         if zlib.crc32(data[at + 4:stop]) != int.from_bytes(data[stop:stop + 4], 'big'):
-            raise ImageError(what, got=f'a PNG picture whose chunk {kind!r} is damaged',
+            raise ImageError(f'{what} is a PNG picture whose chunk {kind!r} is damaged',
                              expected='an undamaged file')
         if kind == b'IEND':
             return
         at = stop + 4
-    raise ImageError(what, got=f'a PNG picture cut off after {len(data)} bytes',
+    raise ImageError(f'{what} is a PNG picture cut off after {len(data)} bytes',
                      expected='a complete file')
