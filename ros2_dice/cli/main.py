@@ -93,11 +93,22 @@ app = typer.Typer(cls=VerbGroup, no_args_is_help=True, rich_markup_mode='rich', 
                   pretty_exceptions_enable=False)
 
 
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from ros2_dice import __version__
+
+        typer.echo(__version__)
+        raise typer.Exit
+
+
 @app.callback()
 def options(
         debug: Annotated[bool, typer.Option(
             '--debug', envvar=DEBUG_VARIABLE,
-            help='Show the traceback of an error.')] = False) -> None:
+            help='Show the traceback of an error.')] = False,
+        version: Annotated[bool, typer.Option(
+            '--version', callback=_print_version, is_eager=True,
+            help='Print the version.')] = False) -> None:
     """Hand mesh, face mesh, their contact and the face's deformation from camera images."""
     if debug:
         os.environ[DEBUG_VARIABLE] = '1'  # children of `demo` see it, too

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from ros2_dice.errors import ConfigError
+
 app = typer.Typer(add_completion=False)
 
 
@@ -23,6 +25,9 @@ def parameters(
         typer.echo(yaml_text(), nl=False)
         return
     rows = [row for row in PARAMETERS.values() if row.name.startswith(prefix)]
+    if not rows:
+        raise ConfigError(f'no parameter begins with {prefix!r}',
+                          next_step='ros2-dice parameters lists all')
     if as_json:
         typer.echo(json.dumps([
             {'name': row.name, 'type': row.type_name, 'default': row.default, 'low': row.low,

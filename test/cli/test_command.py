@@ -53,8 +53,9 @@ def test_unknown_verbs_and_options_are_usage_errors(capsys: pytest.CaptureFixtur
 
 
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:
-    assert run('version') == 0
-    assert capsys.readouterr().out.strip() == __version__
+    for spelling in ('version', '--version'):
+        assert run(spelling) == 0
+        assert capsys.readouterr().out.strip() == __version__
 
 
 def test_a_missing_package_breaks_its_verb_only(
@@ -85,6 +86,8 @@ def test_parameters_as_table_json_and_yaml(capsys: pytest.CaptureFixture[str]) -
     assert run('parameters', 'tracking', '--json') == 0
     rows = json.loads(capsys.readouterr().out)
     assert [row['name'] for row in rows] == [n for n in PARAMETERS if n.startswith('tracking')]
+    assert run('parameters', 'zzz') == 1
+    assert "no parameter begins with 'zzz'" in capsys.readouterr().err
     assert run('parameters', '--yaml') == 0
     values = yaml.safe_load(capsys.readouterr().out)['/**']['ros__parameters']
     assert values['model']['id'] == 'open'
