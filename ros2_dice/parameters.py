@@ -73,7 +73,7 @@ class Parameter:
 def _table() -> tuple[Parameter, ...]:
     p = Parameter
     return (
-        p('model.id', 'open', 'Estimator: open, dice, or the name of an imported folder.'),
+        p('model.id', 'open', 'Estimator; this version has open.'),
         p('model.directory', '', 'Folder of the weights; empty = the user data folder.'),
         p('backend.name', 'auto', 'Inference engine; auto logs the reason for its choice.',
           choices=('auto', 'tensorrt', 'tensorrt_rtx', 'cuda_graph', 'openvino', 'onnx', 'torch')),

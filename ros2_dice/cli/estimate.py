@@ -55,9 +55,8 @@ class Result:
             return f'{self.picture}: {self.error}'
         faces = sum(person['face'] is not None for person in self.people)
         hands = [hand for person in self.people for hand in person['hands']]
-        touches = [f'{hand["handedness"]} hand touches with probability '
-                   f'{hand["contact_probability"]:.2f}' for hand in hands
-                   if hand['contact_probability'] is not None]
+        touches = [f'{hand["handedness"]} hand: {_touch(hand["contact_probability"])}'
+                   for hand in hands]
         found = f'{_count(faces, "face")}, {_count(len(hands), "hand")}'
         return f'{self.picture}: ' + '; '.join([found, *touches])
 
@@ -67,7 +66,8 @@ def estimate(
         pictures: Annotated[list[str], typer.Argument(
             metavar='PICTURE...', help='Pictures, folders of pictures, or patterns.')],
         out: Annotated[Path, typer.Option('--out', '-o', help='Folder of the results.')],
-        model: Annotated[str, typer.Option('--model', help='Which estimator.')] = 'open',
+        model: Annotated[str, typer.Option(
+            '--model', help='Which estimator; this version has: open.')] = 'open',
         focal_px: Annotated[float | None, typer.Option(
             '--focal', help='Focal length of the lens in pixels of the picture.')] = None,
         fov_deg: Annotated[float | None, typer.Option(
@@ -77,20 +77,22 @@ def estimate(
             help='Detail of the meshes: 0 full, 1 medium, 2 coarse.')] = 0,
         as_json: Annotated[bool, typer.Option('--json', help='Print JSON.')] = False) -> None:
     """Estimate pictures without ROS: overlay, meshes and JSON for each."""
-    from ros2_dice.cli.sources import expand
+    from ros2_dice.cli.sources import check_out, expand
     from ros2_dice.estimator import create_estimator
     from ros2_dice.parameters import Settings
 
     lens = _lens(focal_px, fov_deg)
     settings = Settings({**STILL, **lens, 'model.id': model})
     files, problems = expand(pictures)
+    check_out(files, out)
     results = [Result(error.what, f'expected {error.expected}') for error in problems]
     if files:
         estimator = create_estimator(settings)
         try:
             results += estimate_files(
                 files, out, estimator, settings.number('camera.horizontal_fov'),
-                focal_px=focal_px, level=level, quiet=as_json)
+                focal_px=focal_px, lens_given=focal_px is not None or fov_deg is not None,
+                level=level, quiet=as_json)
         finally:
             estimator.close()
     failed = [result for result in results if result.error]
@@ -107,13 +109,14 @@ def estimate(
 
 
 def estimate_files(files: Sequence[Path], out: Path, estimator: Estimator,
-                   horizontal_fov_rad: float, *, focal_px: float | None = None, level: int = 0,
-                   quiet: bool = True) -> list[Result]:
+                   horizontal_fov_rad: float, *, focal_px: float | None = None,
+                   lens_given: bool = False, level: int = 0, quiet: bool = True) -> list[Result]:
     """
     Estimate pictures one by one and write what was found beside each other.
 
     Args:
         horizontal_fov_rad: the lens that is assumed without `focal_px`, along the longer side.
+        lens_given: whether the user said which lens; noted in the JSON.
         quiet: neither progress on stderr nor a line for each picture on stdout.
 
     Returns:
@@ -123,21 +126,22 @@ def estimate_files(files: Sequence[Path], out: Path, estimator: Estimator,
         ConfigError: the folder can't be written.
         EstimatorError: the estimator is broken.
     """
-    from ros2_dice.cli.sources import result_names
+    from ros2_dice.cli.sources import check_results, result_names
     from ros2_dice.pictures import read_picture
     from ros2_dice.render import Overlay
 
     overlay = Overlay(estimator.topologies)
     results = []
     try:
-        out.mkdir(parents=True, exist_ok=True)
         with _progress(len(files), quiet) as advance:
-            for path, name in zip(files, result_names(files, out)):
+            for path, name in zip(files, result_names(files)):
                 result = Result(str(path))
                 try:
                     frame = _with_camera(read_picture(path), focal_px, horizontal_fov_rad)
-                    _estimate_one(frame, out / name, estimator, overlay, level, result)
-                except ImageError as error:
+                    check_results(out / name)
+                    _estimate_one(frame, out / name, estimator, overlay, level, result,
+                                  lens_given)
+                except (ConfigError, ImageError) as error:
                     result.error = str(error)
                 results.append(result)
                 advance(result)
@@ -148,7 +152,7 @@ def estimate_files(files: Sequence[Path], out: Path, estimator: Estimator,
 
 
 def _estimate_one(frame: Frame, stem: Path, estimator: Estimator, overlay: Overlay, level: int,
-                  result: Result) -> None:
+                  result: Result, lens_given: bool) -> None:
     """Write the files of one picture and note them in its result."""
     import cv2
 
@@ -160,10 +164,19 @@ def _estimate_one(frame: Frame, stem: Path, estimator: Estimator, overlay: Overl
     camera = frame.camera
     assert camera is not None
     picture = overlay.draw(frame.bgr(), estimates, camera)
-    _put(stem, '.png', cv2.imencode('.png', picture)[1].tobytes(), result)
     document = people_document(estimates)
     result.people = document['people']
+    document |= {
+        'picture': Path(result.picture).name,
+        'width_px': frame.width_px, 'height_px': frame.height_px,
+        'focal_px': round(camera.fx_px, 3),
+        'focal_source': 'given' if lens_given else 'assumed',
+        'model': estimator.model_id,
+    }
+    stem.parent.mkdir(parents=True, exist_ok=True)
+    # First the JSON: it is how the next run knows that the other files may be overwritten.
     _put(stem, '.json', (json.dumps(document, indent=2, allow_nan=False) + '\n').encode(), result)
+    _put(stem, '.png', cv2.imencode('.png', picture)[1].tobytes(), result)
     meshes = export_meshes(estimator.topologies, estimates, level)
     for mesh in meshes:
         path = _beside(stem, f'_{mesh.name}.ply')
@@ -230,6 +243,15 @@ def _progress(total: int, quiet: bool) -> Iterator[Callable[[Result], None]]:
                 console.print(result.line(), highlight=False, markup=False, soft_wrap=True)
 
         yield advance
+
+
+def _touch(probability: float | None) -> str:
+    from ros2_dice.parameters import Settings
+
+    if probability is None:
+        return 'touch unknown'
+    threshold = Settings({}).number('contact.threshold')
+    return f'{"touch" if probability >= threshold else "no touch"} ({probability:.2f})'
 
 
 def _count(number: int, noun: str) -> str:

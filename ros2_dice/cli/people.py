@@ -46,9 +46,12 @@ def _hand(estimate: HandFaceEstimate, body: BodyEstimate) -> dict[str, Any]:
         'contact_probability': _number(estimate.contact_probability),
         'min_distance_m': _number(estimate.min_distance_m),
         'min_distance_stddev_m': _number(estimate.min_distance_stddev_m),
-        'max_deformation_m': _number(estimate.max_deformation_m),
+        'max_deformation_m': None if estimate.face is None
+        else _number(estimate.max_deformation_m),
         'regions': [_region(contact) for contact in estimate.contacts],
         **_body(body),
+        # without a face nobody knows what the hand touches
+        **({'touching_vertices': None} if estimate.face is None else {}),
         'wrist_pose': _pose(estimate.wrist_pose),
         'joints_m': None if joints is None else _numbers(joints.positions_m),
         'depth_stddev_m': _number(estimate.depth_stddev_m),

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import glob
+import json
 import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from ros2_dice.errors import ImageError
+from ros2_dice.errors import ConfigError, ImageError
 
 SUFFIXES = ('.bmp', '.gif', '.jpeg', '.jpg', '.png', '.webp')
 
@@ -40,18 +41,55 @@ def expand(arguments: Iterable[str]) -> tuple[list[Path], list[ImageError]]:
     return list(files), problems
 
 
-def result_names(files: Sequence[Path], out: Path) -> list[str]:
+def check_out(files: Iterable[Path], out: Path) -> None:
     """
-    Return for each picture the name of its results: its stem, with a number where that is taken.
+    Refuse a folder of results that holds pictures to estimate: overlays are named like them.
 
-    Taken are the names of earlier pictures, and those whose PNG would overwrite a source.
+    Raises:
+        ConfigError: one of the files lies in `out`.
     """
-    sources = {path.resolve() for path in files}
+    folder = out.resolve()
+    for path in files:
+        if path.exists() and folder in (path.parent.resolve(), path.resolve().parent):
+            raise ConfigError(f'--out {out} holds the picture {path.name}',
+                              expected='a folder without the pictures to estimate',
+                              next_step=f'--out {out / "results"}')
+
+
+def check_results(stem: Path) -> None:
+    """
+    Refuse to overwrite files that this tool did not write: those without our JSON beside them.
+
+    Args:
+        stem: path of the results without their endings.
+
+    Raises:
+        ConfigError: `stem`.png, .json or .glb is somebody else's.
+    """
+    paths = [stem.with_name(stem.name + ending) for ending in ('.json', '.png', '.glb')]
+    if _is_ours(paths[0]):
+        return
+    for path in paths:
+        if path.exists():
+            raise ConfigError(f'{path} exists and is no result of ros2-dice estimate',
+                              expected='a free name', next_step='give another --out')
+
+
+def _is_ours(path: Path) -> bool:
+    try:
+        document = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return False
+    return isinstance(document, dict) and isinstance(document.get('people'), list)
+
+
+def result_names(files: Sequence[Path]) -> list[str]:
+    """Return for each picture the name of its results: its stem, with a number where taken."""
     taken: set[str] = set()
     names = []
     for path in files:
         name, number = path.stem, 1
-        while name in taken or (out / f'{name}.png').resolve() in sources:
+        while name in taken:
             number += 1
             name = f'{path.stem}_{number}'
         taken.add(name)

@@ -55,11 +55,12 @@ def test_a_picture_gets_overlay_meshes_and_json(
     assert overlay.shape == (90, 160, 3)
     assert (overlay != 120).any(), 'something is drawn'
     document = json.loads((out / 'x.json').read_text())
-    assert list(document) == ['people']
+    assert list(document) == [
+        'people', 'picture', 'width_px', 'height_px', 'focal_px', 'focal_source', 'model']
     assert len(document['people']) == 3
     said = capsys.readouterr()
     assert '1 picture done' in said.out
-    assert '2 faces, 3 hands; right hand touches with probability 0.90' in said.err
+    assert '2 faces, 3 hands; right hand: touch (0.90); left hand: touch unknown' in said.err
     assert estimators[0].closed
 
 
@@ -67,7 +68,7 @@ def test_nobody_there_is_no_failure(tmp_path: Path, estimators: list[FakeEstimat
     out = tmp_path / 'out'
     assert run(picture(tmp_path / 'dark.png', 0), '--out', out) == 0
     assert {path.name for path in out.iterdir()} == {'dark.png', 'dark.json'}
-    assert json.loads((out / 'dark.json').read_text()) == {'people': []}
+    assert json.loads((out / 'dark.json').read_text())['people'] == []
 
 
 def test_a_bad_picture_is_named_and_the_others_are_done(
@@ -95,16 +96,51 @@ def test_equal_stems_do_not_overwrite(tmp_path: Path, estimators: list[FakeEstim
     out = tmp_path / 'out'
     assert run(picture(tmp_path / 'x.jpg'), picture(tmp_path / 'x.png', 0), '--out', out) == 0
     assert len(json.loads((out / 'x.json').read_text())['people']) == 3
-    assert json.loads((out / 'x_2.json').read_text()) == {'people': []}
+    assert json.loads((out / 'x_2.json').read_text())['people'] == []
 
 
-def test_results_beside_the_sources_leave_them_alone(
+def test_results_beside_the_sources_are_refused(
+        tmp_path: Path, estimators: list[FakeEstimator],
+        capsys: pytest.CaptureFixture[str]) -> None:
+    source, other = picture(tmp_path / 'x.jpg'), picture(tmp_path / 'x.png')
+    before = other.read_bytes()
+    assert run(source, '--out', tmp_path) == 1
+    assert 'holds the picture x.jpg' in capsys.readouterr().err
+    assert not estimators
+    assert other.read_bytes() == before
+    assert {path.name for path in tmp_path.iterdir()} == {'x.jpg', 'x.png'}
+
+
+def test_only_own_results_are_overwritten(
+        tmp_path: Path, estimators: list[FakeEstimator],
+        capsys: pytest.CaptureFixture[str]) -> None:
+    source, out = picture(tmp_path / 'x.jpg'), tmp_path / 'out'
+    theirs = picture(out / 'x.png')
+    before = theirs.read_bytes()
+    assert run(source, picture(tmp_path / 'y.jpg'), '--out', out) == 1
+    assert str(theirs) in capsys.readouterr().err
+    assert theirs.read_bytes() == before
+    assert not (out / 'x.json').exists()
+    assert run(tmp_path / 'y.jpg', '--out', out) == 0, 'own results again'
+    (out / 'x.json').write_text('{"name": "theirs"}')
+    assert run(source, '--out', out) == 1
+    assert theirs.read_bytes() == before
+
+
+def test_nothing_done_leaves_no_folder(
         tmp_path: Path, estimators: list[FakeEstimator]) -> None:
-    source = picture(tmp_path / 'x.png')
-    before = source.read_bytes()
-    assert run(source, '--out', tmp_path) == 0
-    assert source.read_bytes() == before
-    assert (tmp_path / 'x_2.png').exists()
+    assert run(tmp_path / 'none.jpg', '--out', tmp_path / 'out') == 1
+    assert not (tmp_path / 'out').exists()
+
+
+def test_the_json_says_which_lens(tmp_path: Path, estimators: list[FakeEstimator]) -> None:
+    source, out = picture(tmp_path / 'x.jpg'), tmp_path / 'out'
+    seen = []
+    for options in ([], ['--focal', 200], ['--fov', 90]):
+        run(source, '--out', out, *options)
+        document = json.loads((out / 'x.json').read_text())
+        seen.append((document['focal_source'], round(document['focal_px'])))
+    assert seen == [('assumed', 138), ('given', 200), ('given', 80)]
 
 
 def test_folders_patterns_and_json(

@@ -40,6 +40,9 @@ def test_unknown_is_null_and_never_nan() -> None:
     hand = document['people'][0]['hands'][1]
     assert hand['contact_probability'] is None
     assert hand['min_distance_m'] is None
+    alone = document['people'][2]['hands'][0]
+    assert alone['touching_vertices'] is None
+    assert alone['max_deformation_m'] is None
     json.dumps(document, allow_nan=False)
 
 

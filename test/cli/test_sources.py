@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from ros2_dice.cli.sources import expand, result_names
+from ros2_dice.cli.sources import check_out, expand, result_names
+from ros2_dice.errors import ConfigError
 
 
 @pytest.fixture
@@ -49,13 +50,17 @@ def test_what_means_nothing_is_a_problem(pictures: Path) -> None:
         == [True, True]
 
 
-def test_equal_stems_get_numbers(tmp_path: Path) -> None:
+def test_equal_stems_get_numbers() -> None:
     files = [Path(name) for name in ('p/x.jpg', 'p/x.png', 'q/x.jpg', 'p/x_2.jpg', 'y.v1.jpg')]
-    assert result_names(files, tmp_path) == ['x', 'x_2', 'x_3', 'x_2_2', 'y.v1']
+    assert result_names(files) == ['x', 'x_2', 'x_3', 'x_2_2', 'y.v1']
 
 
-def test_no_source_is_overwritten(tmp_path: Path) -> None:
-    files = [tmp_path / 'x.png', tmp_path / 'x_2.png']
-    assert result_names(files, tmp_path) == ['x_3', 'x_2_2']
-    os.symlink(tmp_path, tmp_path / 'link')
-    assert result_names([tmp_path / 'x.png'], tmp_path / 'link') == ['x_2']
+def test_a_folder_with_sources_is_refused_also_through_a_link(tmp_path: Path) -> None:
+    source = tmp_path / 'in' / 'x.png'
+    source.parent.mkdir()
+    source.touch()
+    os.symlink(source.parent, tmp_path / 'link')
+    for out in (source.parent, tmp_path / 'link'):
+        with pytest.raises(ConfigError, match='holds the picture x.png'):
+            check_out([source], out)
+    check_out([source], tmp_path / 'out')
