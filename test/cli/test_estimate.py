@@ -12,6 +12,7 @@ import pytest
 from still_people import FakeEstimator
 
 import ros2_dice.estimator
+from ros2_dice.cli.estimate import Result
 from ros2_dice.cli.main import main
 from ros2_dice.errors import EstimatorError
 from ros2_dice.parameters import Settings
@@ -62,6 +63,14 @@ def test_a_picture_gets_overlay_meshes_and_json(
     assert '1 picture done' in said.out
     assert '2 faces, 3 hands; right hand: touch (0.90); left hand: touch unknown' in said.err
     assert estimators[0].closed
+
+
+@pytest.mark.parametrize(('probability', 'said'), [
+    (0.01, 'no touch (0.01)'), (0.5, 'touch (0.50)'), (None, 'touch unknown')])
+def test_a_line_says_whether_a_hand_touches(probability: float | None, said: str) -> None:
+    hand = {'handedness': 'left', 'contact_probability': probability}
+    line = Result('x.jpg', people=[{'face': None, 'hands': [hand]}]).line()
+    assert line == f'x.jpg: 0 faces, 1 hand; left hand: {said}'
 
 
 def test_nobody_there_is_no_failure(tmp_path: Path, estimators: list[FakeEstimator]) -> None:
