@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-React to touches: one line when a hand touches a face, one when it leaves.
+React to touches: one line when a hand touches a face, one when it has left.
 
     python examples/react_to_touch.py            # listens to /dice/contacts
 """
@@ -12,23 +12,32 @@ from rclpy.node import Node
 
 from ros2_dice.msg import Contact, ContactArray
 
+LEFT_AFTER_S = 0.3  # regions come and go while a finger slides: that is one touch
+
 
 class TouchReaction(Node):
     """Logs touches; a robot would rather say "please do not touch your face"."""
 
     def __init__(self) -> None:
         super().__init__('touch_reaction')
+        self.touches: dict[tuple[str, str], tuple[float, float]] = {}  # hand: first, last [s]
         self.create_subscription(ContactArray, '/dice/contacts', self.react, 5)
 
     def react(self, message: ContactArray) -> None:
-        """Look at the touches that began or ended with this image."""
+        """Look at the hands that touch in this image, and at those that did."""
+        now = message.header.stamp.sec + 1e-9 * message.header.stamp.nanosec
         for touch in message.contacts:
-            seconds = touch.duration.sec + 1e-9 * touch.duration.nanosec
-            what = f'{touch.hand_region} on {touch.face_region} of person {touch.person_id}'
-            if touch.state == Contact.STATE_BEGAN:
-                self.get_logger().info(f'touch: {what} ({touch.probability:.0%} sure)')
-            elif touch.state == Contact.STATE_ENDED:
-                self.get_logger().info(f'left: {what} after {seconds:.1f} s')
+            hand = touch.person_id, touch.hand_id
+            if touch.state != Contact.STATE_ENDED:
+                if hand not in self.touches:
+                    self.get_logger().info(
+                        f'touch: {touch.hand_region} on {touch.face_region} of person '
+                        f'{touch.person_id} ({touch.probability:.0%} sure)')
+                self.touches[hand] = self.touches.get(hand, (now, now))[0], now
+        for hand, (first, last) in list(self.touches.items()):
+            if not 0 <= now - last < LEFT_AFTER_S:
+                del self.touches[hand]
+                self.get_logger().info(f'left: person {hand[0]} after {last - first:.1f} s')
 
 
 if __name__ == '__main__':

@@ -259,6 +259,14 @@ def test_watch_starts_a_crashed_process_again(monkeypatch, tmp_path):
     assert log.read_text() == 'xxx'
 
 
+def test_watch_does_not_repeat_what_was_refused(monkeypatch, tmp_path):
+    log = tmp_path / 'log'
+    script(monkeypatch, strict=f'open({str(log)!r}, "a").write("x"); raise SystemExit(2)')
+    process = Process('strict', 'strict', respawn=True)
+    assert watch([process], lambda: False, respawn_delay_s=0.01) == 2
+    assert log.read_text() == 'x'
+
+
 def test_watch_stops_everything_when_asked(monkeypatch):
     made = script(monkeypatch, first='import time; time.sleep(60)')
     calls = iter([False, False, True])

@@ -39,7 +39,7 @@ ARGUMENTS: Mapping[str, Argument] = {argument.name: argument for argument in (
     Argument('params_file', 'Parameter file; config/dice.yaml is a complete one.'),
     Argument('params_profile', 'Parameters made for a kind of machine.', default='none',
              choices=('cpu', 'gpu', 'jetson', 'network', 'none')),
-    Argument('model', 'Estimator: open, dice, or an imported folder (default: open).',
+    Argument('model', 'Estimator; this version has open (default: open).',
              parameter='model.id'),
     Argument('backend', 'Inference engine (default: auto).', parameter='backend.name'),
     Argument('device', 'auto, cpu or cuda:N (default: auto).', parameter='backend.device'),
@@ -53,7 +53,8 @@ ARGUMENTS: Mapping[str, Argument] = {argument.name: argument for argument in (
     Argument('log_level', 'Least level that is logged.', default='info',
              choices=('debug', 'info', 'warn', 'error', 'fatal')),
     Argument('use_sim_time', 'Take the time from /clock (default: false).', choices=BOOLEAN),
-    Argument('respawn', 'Start the node again when it crashes.', default='true', choices=BOOLEAN),
+    Argument('respawn', 'Start the node again when it crashes (default: true).', default='true',
+             choices=BOOLEAN),
 )}
 
 

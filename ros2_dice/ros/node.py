@@ -92,7 +92,12 @@ class DiceNode(LifecycleNode):
         """
         if not self.settings.flag('autostart'):
             return True
-        return self.trigger_configure() == SUCCESS and self.trigger_activate() == SUCCESS
+        if self.trigger_configure() == SUCCESS and self.trigger_activate() == SUCCESS:
+            return True
+        self.get_logger().error(
+            f'not started; mend that, then: ros2 lifecycle set {self.get_fully_qualified_name()} '
+            'configure, and activate; or start the node again')
+        return False
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Read the parameters, check and load the model, create the publishers."""

@@ -35,6 +35,8 @@ from ros2_dice.ros.arguments import (
 )
 from ros2_dice.share import share_folder
 
+REFUSED = 2
+"""Exit status of a process that refuses its arguments or parameters."""
 PROFILE_VARIABLES = ('FASTRTPS_DEFAULT_PROFILES_FILE', 'FASTDDS_DEFAULT_PROFILES_FILE')
 """Where Fast DDS looks for its profile: up to release 2, and from release 3 on."""
 
@@ -253,7 +255,8 @@ def watch(wanted: Sequence[Process], asked: Callable[[], object], *,
     """
     Run processes until `asked` returns true or the first one ends; then stop the others.
 
-    A process with `respawn` that crashes is started again.
+    A process with `respawn` that crashes is started again; one that refused what it was asked
+    for would only refuse it again.
 
     Args:
         wanted: the first one is the main one; the others may end when they like.
@@ -270,7 +273,7 @@ def watch(wanted: Sequence[Process], asked: Callable[[], object], *,
         while not asked():
             now_s = time.monotonic()
             for index, process in enumerate(wanted):
-                if running[index].poll() in (None, 0) or not process.respawn:
+                if running[index].poll() in (None, 0, REFUSED) or not process.respawn:
                     continue
                 if now_s >= due_s.setdefault(index, now_s + respawn_delay_s):
                     del due_s[index]

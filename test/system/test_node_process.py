@@ -139,6 +139,7 @@ def test_the_example_reacts_to_a_touch(start, stream, meshes, node, wait_until):
     stop([example])
     text = example.stdout.read()
     assert 'touch: index_tip on left_cheek of person aaaaa (90% sure)' in text
+    assert text.count('touch: ') == 1, 'one line for a touch, however many images it lasts'
     assert 'Traceback' not in text
 
 
