@@ -135,7 +135,7 @@ class Session:
         recorder = self._begin(self._recorder())
         self._wait(lambda: recorder.state.get('ready'), START_TIMEOUT_S, 'the node to come up')
         source = self._begin(self._source())
-        self._wait(lambda: self._ended(source), float('inf'), '', ends=source)
+        self._wait(lambda: source.popen.poll() is not None, float('inf'), '', ends=source)
         source.wait_for_last_words()
         if source.popen.returncode:
             raise SessionError(f'the source ended with status {source.popen.returncode}:\n'
@@ -149,13 +149,6 @@ class Session:
             raise SessionError(f'the recorder ended with status {recorder.popen.returncode} before'
                                f' its file was complete:\n{recorder.tail()}')
         return Outcome(source.state, recorder.state)
-
-    def _ended(self, source: _Child) -> bool:
-        """Tell whether the source is through; pass the first Ctrl-C on to one without an end."""
-        if self._asked == [signal.SIGINT] and self._plan.live and source.state.get('sent'):
-            self._asked.clear()
-            source.popen.send_signal(signal.SIGINT)
-        return source.popen.poll() is not None
 
     def _settled(self, source: dict[str, Any], recorder: dict[str, Any]) -> bool:
         """Tell whether the node's last statistics and all results have been recorded."""
@@ -185,13 +178,18 @@ class Session:
             if time.monotonic() > give_up_s:
                 raise SessionError(f'waited {timeout_s:g} s for {what}; its last lines:\n'
                                    f'{self._children[0].tail()}')
-            self._step()
+            self._step(ends)
 
-    def _step(self) -> None:
+    def _step(self, ends: _Child | None = None) -> None:
+        """Show how far it is; pass the first Ctrl-C on to a running source without an end."""
         states = {child.name: child.state for child in self._children}
         self._progress(states.get('source', {}), states.get('recorder', {}))
         if self._asked:
-            raise KeyboardInterrupt
+            passed_on = self._asked == [signal.SIGINT] and self._plan.live
+            if not (passed_on and ends is not None and ends.state.get('sent')):
+                raise KeyboardInterrupt
+            self._asked.clear()
+            ends.popen.send_signal(signal.SIGINT)
         time.sleep(0.1)
 
     def _environment(self) -> dict[str, str]:
