@@ -51,6 +51,33 @@ class Estimator(Protocol):
         ...
 
 
+def known_models(directory: str = '') -> tuple[str, ...]:
+    """
+    Return the values that `model.id` may have on this machine.
+
+    Args:
+        directory: parameter `model.directory`.
+    """
+    return ('open',)
+
+
+def check_model(name: str, directory: str = '') -> None:
+    """
+    Say that no estimator has this name, without loading anything.
+
+    Args:
+        name: parameter `model.id`.
+        directory: parameter `model.directory`.
+
+    Raises:
+        EstimatorError: no estimator has this name.
+    """
+    known = known_models(directory)
+    if name not in known:
+        raise EstimatorError('parameter model.id', got=name, expected=' or '.join(known),
+                             next_step='the dice estimator is not part of this version')
+
+
 def create_estimator(settings: Settings) -> Estimator:
     """
     Return the estimator that `model.id` names, loaded and warm.
@@ -59,9 +86,7 @@ def create_estimator(settings: Settings) -> Estimator:
         AssetError: a file is missing or is not what the manifest names.
         EstimatorError: no estimator has this name.
     """
-    name = settings.text('model.id')
-    if name == 'open':
-        from ros2_dice.open_estimator import OpenEstimator
-        return OpenEstimator(settings)
-    raise EstimatorError('parameter model.id', got=name, expected='open',
-                         next_step='the dice estimator is not part of this version')
+    check_model(settings.text('model.id'), settings.text('model.directory'))
+    from ros2_dice.open_estimator import OpenEstimator
+
+    return OpenEstimator(settings)

@@ -58,9 +58,12 @@ def demo(
     _check_installation(view)
     from ros2_dice.cli.demo_results import write_overlay
     from ros2_dice.cli.demo_session import Plan, Session
+    from ros2_dice.estimator import check_model
     from ros2_dice.ros.inputs import SAMPLE, open_source
 
-    opened = open_source(source, topic=topic)  # a bad one is named before anything starts
+    # What can't be run is named before the results of the last run make room.
+    check_model(model)
+    opened = open_source(source, topic=topic)
     opened.close()
     plan = Plan(source if source == SAMPLE or opened.live else str(Path(source).resolve()),
                 _writable(out), model, realtime or opened.live, opened.transport, max_persons,

@@ -171,13 +171,26 @@ def test_a_bad_source_is_named_before_anything_starts(tmp_path, name, content, s
     assert not (tmp_path / 'out' / 'log').exists()
 
 
-def test_a_node_that_cannot_start_is_shown(clip: Path, tmp_path: Path):
-    done = demo('--source', clip, '--out', tmp_path / 'out', '--model', 'no_such_model')
+@pytest.mark.parametrize('words', [('--model', 'no_such_model'), ('--source', 'missing.mp4')])
+def test_what_is_refused_leaves_the_last_results(clip: Path, tmp_path: Path, words):
+    results = [tmp_path / name for name in ('overlay.mp4', 'recording.mcap', 'summary.json')]
+    for path in results:
+        path.write_text('of the last run')
+    done = demo('--source', clip, '--out', tmp_path, *words)
     assert done.returncode == 1
-    assert 'configure failed' in done.stderr
-    assert 'no_such_model' in done.stderr
+    assert words[1] in done.stderr
     assert 'Traceback' not in done.stderr
-    assert not children(tmp_path / 'out')
+    assert [path.read_text() for path in results] == ['of the last run'] * 3
+    assert sorted(tmp_path.iterdir()) == results
+
+
+def test_a_node_that_cannot_start_is_shown(clip: Path, tmp_path: Path):
+    from ros2_dice.cli.demo_session import Plan, Session, SessionError
+
+    plan = Plan(str(clip), tmp_path, parameters={'model.directory': str(tmp_path)})
+    with pytest.raises(SessionError, match='configure failed: .* is missing'):
+        Session(plan, lambda source, recorder: None).run()
+    assert not children(tmp_path)
 
 
 def test_without_networks_and_without_a_network_it_says_so(clip: Path, tmp_path: Path):
