@@ -43,6 +43,7 @@ ARROWS = {
     'landmarks': {'types', 'parameters', 'bodies', 'runtime', 'assets'},
     'fitting': {'types', 'parameters', 'bodies', 'landmarks'},
     'contact': {'types', 'parameters', 'bodies', 'fitting'},
+    'dice': {'types', 'parameters', 'bodies', 'runtime', 'assets', 'share'},
     'estimator': {'types', 'parameters', 'bodies', 'open_estimator'},
     'open_estimator': {'types', 'parameters', 'bodies', 'landmarks', 'fitting', 'contact',
                        'runtime', 'assets', 'share'},

@@ -1,0 +1,23 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+DICE: the network, what goes before it and after it, and stand-ins for what can't be shipped.
+
+What needs torch is imported when it is first asked for, so that everything else works without it.
+"""
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+from ros2_dice.dice.standin import standin_hand, standin_head, standin_references
+
+_WITH_TORCH: dict[str, str] = {}
+"""Name: the module that holds it."""
+
+__all__ = ['standin_hand', 'standin_head', 'standin_references']
+
+
+def __getattr__(name: str) -> Any:
+    if name in _WITH_TORCH:
+        return getattr(importlib.import_module(_WITH_TORCH[name]), name)
+    raise AttributeError(f'module {__name__!r} has no attribute {name!r}')
