@@ -17,11 +17,13 @@ from typing import Any
 
 import pytest
 
+from ros2_dice.ros.domain import DOMAIN_VARIABLE, DomainClaim
+
 ROOT = Path(__file__).resolve().parents[1]
 
+_CLAIM = DomainClaim()
 # Before rclpy is imported: the middleware reads these once per process.
-# 1..100 keeps the DDS ports below Linux's range for outgoing connections.
-os.environ['ROS_DOMAIN_ID'] = str(1 + os.getpid() % 100)
+os.environ[DOMAIN_VARIABLE] = str(_CLAIM.id)
 os.environ['ROS_AUTOMATIC_DISCOVERY_RANGE'] = 'LOCALHOST'
 os.environ['RMW_IMPLEMENTATION'] = 'rmw_fastrtps_cpp'
 for variable in ('FASTRTPS_DEFAULT_PROFILES_FILE', 'FASTDDS_DEFAULT_PROFILES_FILE'):

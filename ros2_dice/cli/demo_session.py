@@ -5,7 +5,6 @@ from __future__ import annotations
 import ctypes
 import dataclasses
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -19,6 +18,7 @@ from typing import Any
 
 from ros2_dice.errors import DiceError
 from ros2_dice.parameters import Value
+from ros2_dice.ros.domain import DOMAIN_VARIABLE, DomainClaim
 from ros2_dice.ros.processes import Process, added_environment, processes, start, stop
 
 START_TIMEOUT_S = 120.0
@@ -111,7 +111,8 @@ class Session:
         self._children: list[_Child] = []
         self._asked: list[int] = []
         self._logs = plan.out / 'log'
-        self.domain_id = 1 + os.getpid() % 100
+        self._domain = DomainClaim()
+        self.domain_id = self._domain.id
 
     def run(self) -> Outcome:
         """
@@ -129,6 +130,7 @@ class Session:
                 # The recorder completes its file first, the node may end after it.
                 for child in reversed(self._children):
                     stop([child.popen], grace_s=15.0 if child.name == 'recorder' else 5.0)
+                self._domain.close()
 
     def _run(self) -> Outcome:
         node = self._begin(self._node())
@@ -194,7 +196,7 @@ class Session:
 
     def _environment(self) -> dict[str, str]:
         profile = str(_profile())
-        return {**added_environment(), 'ROS_DOMAIN_ID': str(self.domain_id),
+        return {**added_environment(), DOMAIN_VARIABLE: str(self.domain_id),
                 'ROS_AUTOMATIC_DISCOVERY_RANGE': 'LOCALHOST',
                 'FASTRTPS_DEFAULT_PROFILES_FILE': profile,
                 'FASTDDS_DEFAULT_PROFILES_FILE': profile,
