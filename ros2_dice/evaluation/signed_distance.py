@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+Exact signed distance from points to any triangle mesh: slow, for scoring only.
+
+The distance is the smallest over all triangles that could be nearest. The side comes from the
+winding number (van Oosterom and Strackee, "The solid angle of a plane triangle", 1983), which
+stays meaningful on meshes with holes such as a head that is open at the neck.
+"""
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+from scipy.spatial import KDTree
+
+from ros2_dice.contact.triangles import closest_on_triangles, cross, dot
+from ros2_dice.types import FloatArray
+
+_INSIDE = 0.5
+_SLACK_M = 1e-6
+"""Rounding of distances that only choose candidates."""
+_CHUNK = 2_000_000
+"""Pairs of point and triangle at a time: some 100 MB."""
+
+
+def signed_distances_m(points_m: FloatArray, vertices_m: FloatArray,
+                       faces: npt.NDArray[np.integer]) -> npt.NDArray[np.float64]:
+    """
+    Return (N,) distance of points to the surface [m], negative inside.
+
+    Args:
+        points_m: (N, 3) [m].
+        vertices_m: (V, 3) [m].
+        faces: (F, 3), counter-clockwise seen from outside.
+    """
+    points = np.asarray(points_m, np.float64)
+    corners = np.asarray(vertices_m, np.float64)[np.asarray(faces)]
+    distance = unsigned_distances_m(points, corners)
+    return np.where(winding_numbers(points, corners) > _INSIDE, -distance, distance)
+
+
+def unsigned_distances_m(points_m: FloatArray, corners_m: FloatArray) -> npt.NDArray[np.float64]:
+    """Return (N,) distance of points (N, 3) to the nearest of triangles (F, 3, 3) [m]."""
+    centre = corners_m.mean(1)
+    radius = np.linalg.norm(corners_m - centre[:, None], axis=2).max(1)
+    bound, _ = KDTree(corners_m.reshape(-1, 3)).query(points_m)
+    squared = np.empty(len(points_m))
+    for chunk in _chunks(len(points_m), len(corners_m)):
+        points = points_m[chunk]
+        apart = np.linalg.norm(points[:, None] - centre[None], axis=2)
+        row, triangle = np.nonzero(apart - radius <= np.asarray(bound)[chunk, None] + _SLACK_M)
+        a, b, c = (corners_m[triangle, k] for k in range(3))
+        _, offset = closest_on_triangles(points[row], a, b, c)
+        first = np.flatnonzero(np.diff(row, prepend=-1))
+        squared[chunk] = np.minimum.reduceat(dot(offset, offset), first)
+    return np.sqrt(squared)
+
+
+def winding_numbers(points_m: FloatArray, corners_m: FloatArray) -> npt.NDArray[np.float64]:
+    """
+    Return (N,) how often triangles (F, 3, 3) wind around points (N, 3): 1 inside, 0 outside.
+
+    Points outside the box around the triangles get 0 at once: from there even an open mesh fills
+    less than half of the view, so that they are outside anyway.
+    """
+    low, high = corners_m.min((0, 1)), corners_m.max((0, 1))
+    found = np.zeros(len(points_m))
+    boxed = np.flatnonzero(((points_m >= low) & (points_m <= high)).all(1))
+    for chunk in _chunks(len(boxed), len(corners_m)):
+        points = points_m[boxed[chunk]]
+        a, b, c = (corners_m[None, :, k] - points[:, None] for k in range(3))
+        la, lb, lc = (np.sqrt(dot(v, v)) for v in (a, b, c))
+        solid = np.arctan2(dot(a, cross(b, c)),
+                           la * lb * lc + dot(a, b) * lc + dot(b, c) * la + dot(c, a) * lb)
+        found[boxed[chunk]] = solid.sum(1) / (2 * np.pi)
+    return found
+
+
+def _chunks(points: int, triangles: int) -> list[slice]:
+    step = max(1, _CHUNK // max(triangles, 1))
+    return [slice(start, start + step) for start in range(0, points, step)]

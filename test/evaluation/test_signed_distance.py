@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Exact signed distances, against trimesh and on shapes that need no oracle."""
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import trimesh
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ros2_dice.evaluation.signed_distance import signed_distances_m, winding_numbers
+
+
+@settings(max_examples=15, deadline=None)
+@given(seed=st.integers(0, 2 ** 32 - 1))
+def test_box_has_its_known_distance(seed: int):
+    rng = np.random.default_rng(seed)
+    box = trimesh.creation.box((0.2, 0.3, 0.1))
+    points = rng.uniform(-0.3, 0.3, (60, 3))
+    over = np.abs(points) - np.array((0.1, 0.15, 0.05))
+    expected = np.where((over < 0).all(1), over.max(1),
+                        np.linalg.norm(np.maximum(over, 0), axis=1))
+    found = signed_distances_m(points, box.vertices, box.faces)
+    np.testing.assert_allclose(found, expected, atol=1e-12)
+
+
+def test_distances_are_those_of_trimesh():
+    rng = np.random.default_rng(4)
+    ball = trimesh.creation.icosphere(subdivisions=3, radius=0.09)
+    vertices = ball.vertices * (1, 1.3, 0.8) + 0.004 * np.sin(90 * ball.vertices)
+    mesh = trimesh.Trimesh(vertices, ball.faces, process=False)
+    points = rng.normal(0, 0.08, (200, 3))
+    _, distance, _ = mesh.nearest.on_surface(points)
+    inside = mesh.contains(points)
+    found = signed_distances_m(points, vertices, ball.faces)
+    np.testing.assert_allclose(found, np.where(inside, -distance, distance), atol=1e-9)
+
+
+def test_a_hole_leaves_inside_inside():
+    ball = trimesh.creation.icosphere(subdivisions=3, radius=0.1)
+    top = ball.vertices[ball.faces].mean(1)[:, 2] > 0.08
+    corners = ball.vertices[ball.faces[~top]]
+    winding = winding_numbers(np.array([(0, 0, 0.0), (0, 0, -0.09), (0, 0, 0.099), (0, 0, 0.2)]),
+                              corners)
+    assert (winding > 0.5).tolist() == [True, True, False, False]
+
+
+def test_distances_stay_under_a_rigid_motion():
+    rng = np.random.default_rng(5)
+    box = trimesh.creation.box((0.2, 0.3, 0.1))
+    points = rng.uniform(-0.2, 0.2, (40, 3))
+    move = trimesh.transformations.random_rotation_matrix(rng.random(3))
+    move[:3, 3] = (3.0, -2.0, 5.0)
+    moved = trimesh.transform_points(points, move)
+    before = signed_distances_m(points, box.vertices, box.faces)
+    after = signed_distances_m(moved, trimesh.transform_points(box.vertices, move), box.faces)
+    np.testing.assert_allclose(after, before, atol=1e-9)
+
+
+def test_no_points_no_distances():
+    box = trimesh.creation.box()
+    assert signed_distances_m(np.zeros((0, 3)), box.vertices, box.faces).shape == (0,)
+
+
+@pytest.mark.parametrize('count', [1, 2, 5])
+def test_few_points(count: int):
+    box = trimesh.creation.box((1.0, 1.0, 1.0))
+    points = np.linspace(0.0, 0.4, count)[:, None] * (1.0, 0.0, 0.0)
+    np.testing.assert_allclose(signed_distances_m(points, box.vertices, box.faces),
+                               points[:, 0] - 0.5, atol=1e-12)
