@@ -37,6 +37,15 @@ class DiceError(Exception):
         return line
 
 
+def install_hint(extra: str) -> str:
+    """
+    Return the next step of somebody who lacks an extra of pyproject.toml.
+
+    The package is in no index: pip takes it from a clone, with the versions that were tested.
+    """
+    return f"in the clone: pip install -c constraints.txt -e '.[{extra}]'"
+
+
 class ConfigError(DiceError):
     """A parameter has a value that its table row does not allow."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import os
+import re
 import subprocess
 import sys
 import tokenize
@@ -13,6 +14,7 @@ from xml.etree import ElementTree
 import pytest
 
 import ros2_dice
+from ros2_dice.errors import install_hint
 from ros2_dice.share import share_folder
 
 if sys.version_info >= (3, 11):
@@ -271,3 +273,13 @@ def test_a_missing_share_folder_is_an_error_with_a_next_step(tmp_path, monkeypat
     monkeypatch.delenv('AMENT_PREFIX_PATH', raising=False)
     with pytest.raises(AssetError, match='pip install'):
         share.share_folder()
+
+
+def test_hints_name_extras_that_there_are():
+    text = (ROOT / 'pyproject.toml').read_text()
+    extras = tomllib.loads(text)['project']['optional-dependencies']
+    assert "'.[view]'" in install_hint('view')
+    for path in sources():
+        source = path.read_text()
+        assert set(re.findall(r'install_hint\([\'"](\w+)', source)) <= set(extras), path
+        assert "pip install 'ros2_dice" not in source, f'{path.name}: it is in no index'

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ros2_dice.errors import ConfigError
+from ros2_dice.errors import ConfigError, install_hint
 
 if TYPE_CHECKING:
     from ros2_dice.cli.demo_results import Counts
@@ -173,11 +173,11 @@ def _check_installation(view: bool) -> None:
         if importlib.util.find_spec(name) is None:
             raise ConfigError(
                 f'{name} is not installed, and the demo runs over ROS 2 topics',
-                next_step="pip install 'ros2_dice[ros]', or source a ROS 2 workspace; "
+                next_step=f'{install_hint("ros")}, or source a ROS 2 workspace; '
                           'ros2-dice estimate needs no ROS')
     if view and importlib.util.find_spec('rerun') is None:
         raise ConfigError('rerun is not installed, which --view needs',
-                          next_step="pip install 'ros2_dice[view]'")
+                          next_step=install_hint('view'))
 
 
 def _writable(out: Path) -> Path:

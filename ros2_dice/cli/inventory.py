@@ -11,6 +11,8 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from ros2_dice.errors import install_hint
+
 PACKAGES = (
     # distribution, what it is for, how to get it
     ('numpy', 'all', ''),
@@ -19,8 +21,8 @@ PACKAGES = (
     ('openvino', 'networks on the CPU', ''),
     ('av', 'clips', ''),
     ('trimesh', 'mesh files', ''),
-    ('rosbags', 'bags', "pip install '.[ros]'"),
-    ('rerun-sdk', 'demo --view', "pip install '.[view]'"),
+    ('rosbags', 'bags', install_hint('ros')),
+    ('rerun-sdk', 'demo --view', install_hint('view')),
 )
 _STAND_INS = {'opencv-python-headless': ('cv2', ('opencv-python', 'opencv-contrib-python-headless',
                                                  'opencv-contrib-python'))}
@@ -95,8 +97,8 @@ def _ros() -> dict[str, Any]:
         'messages': _can_find('ros2_dice.msg'),
         'distribution': os.environ.get('ROS_DISTRO', ''),
         'middleware': os.environ.get('RMW_IMPLEMENTATION', '') or 'the default',
-        'get': "without a ROS installation: pip install '.[ros]' -c constraints.txt; on a robot: "
-               'source its setup.bash and build with colcon (README)',
+        'get': f'without a ROS installation: {install_hint("ros")}; on a robot: source its '
+               'setup.bash and build with colcon (README)',
     }
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ros2_dice.errors import ConfigError, ImageError
+from ros2_dice.errors import ConfigError, ImageError, install_hint
 from ros2_dice.share import share_folder
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def typestore() -> Typestore:
         from rosbags.typesys import Stores, get_types_from_msg, get_typestore
     except ImportError as error:
         raise ConfigError('Python package rosbags', expected='to be installed for recordings',
-                          next_step="pip install 'ros2_dice[ros]'") from error
+                          next_step=install_hint('ros')) from error
     store = get_typestore(Stores.ROS2_JAZZY)
     types: dict[str, Any] = {}
     for path in sorted((share_folder() / 'msg').glob('*.msg')):

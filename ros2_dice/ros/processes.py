@@ -24,7 +24,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ros2_dice.errors import ConfigError, DiceError
+from ros2_dice.errors import ConfigError, DiceError, install_hint
 from ros2_dice.parameters import Value
 from ros2_dice.ros.arguments import (
     ARGUMENTS,
@@ -178,7 +178,7 @@ def executable(name: str, package: str = 'ros2_dice') -> str:
         if os.access(path, os.X_OK):
             return str(path)
     raise ConfigError(f'executable {name} of package {package}', expected='to be installed',
-                      next_step="pip install -e '.[ros]', or source the workspace's setup.bash"
+                      next_step=f"{install_hint('ros')}, or source the workspace's setup.bash"
                       if package == 'ros2_dice' else f'apt install ros-$ROS_DISTRO-{package}')
 
 
