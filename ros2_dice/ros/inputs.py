@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -195,10 +197,17 @@ class CameraSource:
         import cv2
 
         self.name = f'camera {index}'
-        self._capture = cv2.VideoCapture(index)
+        device = Path(f'/dev/video{index}')
+        if sys.platform == 'linux' and not device.exists():
+            there = ', '.join(str(path) for path in sorted(Path('/dev').glob('video[0-9]*')))
+            raise ImageError(self.name, got='not connected', expected=f'a device {device}',
+                             next_step=f'there is {there or "no /dev/video* at all"}')
+        with opencv_silent():
+            self._capture = cv2.VideoCapture(index)
         if not self._capture.isOpened():
-            raise ImageError(self.name, got='not to be opened', expected='a connected camera',
-                             next_step='ls /dev/video* shows those that there are')
+            raise ImageError(self.name, got='not to be opened', expected='a camera that is free',
+                             next_step='another program may use it; or this user is not in the '
+                                       'group video: sudo usermod -aG video $USER')
         self._capture.set(cv2.CAP_PROP_FRAME_WIDTH, 1280)
         self._capture.set(cv2.CAP_PROP_FRAME_HEIGHT, 720)
         self._capture.set(cv2.CAP_PROP_BUFFERSIZE, 1)
@@ -216,3 +225,18 @@ class CameraSource:
     def close(self) -> None:
         """Release the camera."""
         self._capture.release()
+
+
+@contextmanager
+def opencv_silent() -> Iterator[None]:
+    """Keep OpenCV from printing what an error says better."""
+    import cv2
+
+    # OpenCV 5 moved these names.
+    log: Any = cv2 if hasattr(cv2, 'setLogLevel') else cv2.utils.logging
+    before = log.getLogLevel()
+    log.setLogLevel(0)
+    try:
+        yield
+    finally:
+        log.setLogLevel(before)

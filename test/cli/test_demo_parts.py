@@ -2,6 +2,9 @@
 """Parts of the demo that need no processes: sources, the summary's arithmetic, sizes."""
 from __future__ import annotations
 
+import sys
+from pathlib import Path
+
 import cv2
 import numpy as np
 import pytest
@@ -62,6 +65,26 @@ def test_an_empty_folder_and_nonsense_are_refused(tmp_path):
         open_source(str(tmp_path))
     with pytest.raises(ConfigError, match='no such file'):
         open_source('no_such_thing.mp4')
+
+
+@pytest.mark.skipif(sys.platform != 'linux', reason='names devices as Linux does')
+def test_a_missing_camera_is_named_without_noise_from_opencv(capfd):
+    from ros2_dice.ros.inputs import open_source
+
+    with pytest.raises(ImageError, match='camera 97 .*expected a device /dev/video97'):
+        open_source('camera:97')
+    assert capfd.readouterr().err == ''
+
+
+def test_a_camera_that_can_not_be_opened_does_not_silence_opencv_for_good(monkeypatch, capfd):
+    from ros2_dice.ros.inputs import open_source
+
+    monkeypatch.setattr(Path, 'exists', lambda path: str(path) == '/dev/video97')
+    with pytest.raises(ImageError, match='group video'):
+        open_source('camera:97')
+    assert capfd.readouterr().err == ''
+    cv2.VideoCapture(97)
+    assert 'video97' in capfd.readouterr().err
 
 
 def test_a_bag_without_images_says_what_it_holds(tmp_path):
