@@ -13,6 +13,10 @@ from ros2_dice.errors import EngineError
 FloatTensor = npt.NDArray[np.float32]
 
 
+class OutOfMemory(EngineError):
+    """The device has too little free memory; a smaller batch may fit."""
+
+
 class Engine(Protocol):
     """A loaded network: named float32 arrays in, named float32 arrays out."""
 
