@@ -76,10 +76,11 @@ def demo(
                   + ('; Ctrl-C ends it' if opened.live else ''), file=sys.stderr)
         try:
             outcome = session.run()
+            counts = write_overlay(out / 'recording.mcap', out / 'overlay.mp4', opened.rate_hz,
+                                   bar.drawing)
         except KeyboardInterrupt:
+            print(f'ros2-dice: stopped; {_kept(out, session.recorded)}', file=sys.stderr)
             raise typer.Exit(130) from None
-        counts = write_overlay(out / 'recording.mcap', out / 'overlay.mp4', opened.rate_hz,
-                               bar.drawing)
     summary = summarize(plan.source, plan.realtime, outcome, counts)
     (out / 'summary.json').write_text(json.dumps(summary, indent=2) + '\n')
     for line in outcome.source.get('skipped', []):
@@ -93,6 +94,9 @@ def demo(
     if problem:
         print(f'ros2-dice: {problem}', file=sys.stderr)
         raise typer.Exit(1)
+    slow = hint(summary, opened.live)
+    if slow:
+        print(f'ros2-dice: {slow}', file=sys.stderr)
     if not as_json:
         typer.echo(_what_to_look_at(out, counts))
     if view:
@@ -143,6 +147,25 @@ def complaint(summary: dict[str, Any]) -> str:
     if s['results_without_image']:
         return f'{s["results_without_image"]} results have a stamp that no image has'
     return ''
+
+
+def hint(summary: dict[str, Any], live: bool) -> str:
+    """Return what to do when most images were dropped in real time, or an empty string."""
+    sent, done = summary['sent'], summary['processed']
+    if not summary['realtime'] or 2 * done >= sent:
+        return ''
+    return (f'only {done} of {sent} images were processed, the others came too fast for this '
+            'machine; ' + ('a camera mode of fewer pixels, --max-persons 1 or more cores help'
+                           if live else 'without --realtime every image is processed'))
+
+
+def _kept(out: Path, recorded: dict[str, int]) -> str:
+    """Say what an interrupted run leaves."""
+    results = recorded.get('/dice/hand_face_meshes', 0)
+    images = sum(count for topic, count in recorded.items() if topic.endswith('/compressed'))
+    if not images:
+        return 'no image had been recorded'
+    return f'{out / "recording.mcap"} holds {images} images and {results} results'
 
 
 def _rounded(latency_ms: dict[str, float] | None) -> dict[str, float | None]:

@@ -114,6 +114,12 @@ class Session:
         self._domain = DomainClaim()
         self.domain_id = self._domain.id
 
+    @property
+    def recorded(self) -> dict[str, int]:
+        """Return how many messages of each topic are in the recording, as last heard."""
+        states = [child.state for child in self._children if child.name == 'recorder']
+        return states[0].get('recorded', {}) if states else {}
+
     def run(self) -> Outcome:
         """
         Start everything, wait until the source is through, stop everything.
@@ -130,6 +136,7 @@ class Session:
                 # The recorder completes its file first, the node may end after it.
                 for child in reversed(self._children):
                     stop([child.popen], grace_s=15.0 if child.name == 'recorder' else 5.0)
+                    child.wait_for_last_words()
                 self._domain.close()
 
     def _run(self) -> Outcome:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -218,6 +219,33 @@ def test_no_process_outlives_an_interrupted_demo(clip: Path, tmp_path: Path, num
     finally:
         running.kill()
         running.wait()
+
+
+INTERRUPTED = """
+import signal, sys
+from ros2_dice.cli import demo
+from ros2_dice.cli.main import main
+def running(bar, source, recorder):
+    if source.get('results', 0) >= 2:
+        signal.raise_signal(signal.SIGINT)
+demo._Bar.running = running
+main(['demo', '--out', sys.argv[1]])
+"""
+
+
+def test_ctrl_c_says_what_it_leaves(tmp_path: Path):
+    from ros2_dice.ros.playback import Playback
+
+    done = subprocess.run([sys.executable, '-c', INTERRUPTED, str(tmp_path)],
+                          capture_output=True, text=True, timeout=200)
+    assert done.returncode == 130
+    said = re.search(r'stopped; .*recording.mcap holds (\d+) images and (\d+) results',
+                     done.stderr)
+    assert said, done.stderr
+    assert 'Traceback' not in done.stderr
+    with Playback(tmp_path / 'recording.mcap') as playback:
+        assert (playback.image_count, playback.count) == tuple(map(int, said.groups()))
+        assert 2 <= playback.count < 150
 
 
 LIVE = """

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
-from ros2_dice.cli.demo import complaint
+from ros2_dice.cli.demo import complaint, hint
 from ros2_dice.cli.demo_results import fitted
 from ros2_dice.errors import ConfigError, ImageError
 
@@ -33,6 +33,15 @@ def test_right_numbers_are_not_complained_about():
 ])
 def test_wrong_numbers_are_named(changes, said):
     assert said in complaint({**RIGHT, **changes})
+
+
+def test_a_machine_that_is_too_slow_is_told_what_helps():
+    slow = {'realtime': True, 'sent': 100, 'processed': 49}
+    assert '49 of 100 images' in hint(slow, live=False)
+    assert 'without --realtime' in hint(slow, live=False)
+    assert '--realtime' not in hint(slow, live=True), 'a camera can not wait'
+    assert hint({**slow, 'processed': 50}, live=False) == ''
+    assert hint({**slow, 'realtime': False}, live=False) == ''
 
 
 def test_pictures_of_other_shapes_keep_theirs():
