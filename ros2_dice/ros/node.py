@@ -8,18 +8,14 @@ warm, cleanup releases the model.
 """
 from __future__ import annotations
 
-import signal
 import sys
 import time
 from collections.abc import Callable
 from typing import Any
 
-import rclpy
 from rclpy import logging
-from rclpy.executors import SingleThreadedExecutor
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.qos import QoSProfile
-from rclpy.signals import SignalHandlerOptions
 from rclpy.subscription import Subscription
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
@@ -37,6 +33,7 @@ from ros2_dice.ros.outputs import Outputs
 from ros2_dice.ros.pairing import CameraBook
 from ros2_dice.ros.parameters import NodeParameters, refuse_missing_features
 from ros2_dice.ros.pipeline import Arrival, Pipeline
+from ros2_dice.ros.running import Running
 from ros2_dice.ros.services import Services
 from ros2_dice.ros.worker import Counters, Worker
 
@@ -270,28 +267,15 @@ class DiceNode(LifecycleNode):
 def main(args: list[str] | None = None,
          estimator_factory: EstimatorFactory = create_estimator) -> int:
     """Run the node until it is interrupted; return the exit status."""
-    # rclpy's own handlers shut the context down under a running callback, whose next publish()
-    # then raises. Ours only ask the loop to end between callbacks.
-    rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
-    asked: list[bool] = []
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: asked.append(True))
-    try:
-        node = DiceNode(estimator_factory)
-    except ConfigError as error:
-        logging.get_logger('dice').fatal(error.text())
-        rclpy.try_shutdown()  # type: ignore[reportPrivateImportUsage]
-        return 2
-    executor = SingleThreadedExecutor()
-    executor.add_node(node)
-    try:
+    with Running(args) as running:
+        try:
+            node = running.add(DiceNode(estimator_factory))
+        except ConfigError as error:
+            logging.get_logger('dice').fatal(error.text())
+            return 2
         node.autostart()
-        while not asked:
-            executor.spin_once(timeout_sec=0.1)
-    finally:
-        executor.shutdown()
-        node.destroy_node()
-        rclpy.try_shutdown()  # type: ignore[reportPrivateImportUsage]
+        while running.step(0.1):
+            pass
     return 0
 
 

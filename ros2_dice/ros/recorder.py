@@ -8,19 +8,16 @@ at the clip's own speed. Progress goes to stdout as lines of JSON.
 from __future__ import annotations
 
 import json
-import signal
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import cv2
-import rclpy
 from rclpy.event_handler import QoSSubscriptionMatchedInfo, SubscriptionEventCallbacks
-from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.serialization import deserialize_message, serialize_message
-from rclpy.signals import SignalHandlerOptions
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from ros2_dice.errors import DiceError, ImageError
@@ -34,8 +31,13 @@ from ros2_dice.msg import (
 from ros2_dice.ros.bag import BagWriter, header_stamp_ns
 from ros2_dice.ros.images import message_pixels
 from ros2_dice.ros.qos import best_effort, latched, reliable
+from ros2_dice.ros.running import Running
 
 _REPORT_EVERY_S = 0.2
+_QUIET_S = 0.3
+"""After so long without a message nothing more is waiting."""
+_DRAIN_S = 3.0
+"""Of a stream that does not end, no more than this is taken at the end."""
 
 
 class RecorderNode(Node):
@@ -153,6 +155,16 @@ class RecorderNode(Node):
                           'unreadable': self._unreadable,
                           'statistics': self._statistics}), flush=True)
 
+    def drain(self, step: Callable[[float], bool]) -> None:
+        """Take what has arrived but not been taken yet: until nothing comes for a moment."""
+        give_up_s = time.monotonic() + _DRAIN_S
+        quiet_s, before = time.monotonic(), -1
+        while time.monotonic() < min(give_up_s, quiet_s + _QUIET_S):
+            step(0.02)
+            taken = sum(self._bag.counts.values()) + self._unreadable + len(self._early)
+            if taken != before:
+                quiet_s, before = time.monotonic(), taken
+
     def finish(self) -> None:
         """Complete the file and say the last word."""
         for early in self._early:
@@ -163,32 +175,17 @@ class RecorderNode(Node):
 
 def main(words: list[str] | None = None) -> int:
     """Run the node until it is interrupted."""
-    rclpy.init(args=words, signal_handler_options=SignalHandlerOptions.NO)
-    asked: list[int] = []
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda got, _: asked.append(got))
-    executor = SingleThreadedExecutor()
-    node = None
-    try:
-        node = RecorderNode()
-        executor.add_node(node)
-        while not asked:
-            executor.spin_once(timeout_sec=0.1)
-            node.report()
-        # What has arrived but not been taken yet.
-        end_s = time.monotonic() + 0.3
-        while time.monotonic() < end_s:
-            executor.spin_once(timeout_sec=0.02)
-        node.finish()
-        return 0
-    except DiceError as error:
-        print(f'recorder: {error}', file=sys.stderr)
-        return 1
-    finally:
-        executor.shutdown()
-        if node is not None:
-            node.destroy_node()
-        rclpy.try_shutdown()  # type: ignore[attr-defined]
+    with Running(words) as running:
+        try:
+            node = running.add(RecorderNode())
+            while running.step(0.1):
+                node.report()
+            node.drain(running.step)
+            node.finish()
+        except DiceError as error:
+            print(f'recorder: {error}', file=sys.stderr)
+            return 1
+    return 0
 
 
 if __name__ == '__main__':

@@ -11,18 +11,14 @@ from __future__ import annotations
 
 import array
 import json
-import signal
 import sys
 import time
 from collections.abc import Callable
 
 import numpy as np
 import numpy.typing as npt
-import rclpy
 from rclpy.event_handler import QoSSubscriptionMatchedInfo, SubscriptionEventCallbacks
-from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
-from rclpy.signals import SignalHandlerOptions
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from ros2_dice.errors import DiceError
@@ -30,6 +26,7 @@ from ros2_dice.msg import HandFaceMeshArray
 from ros2_dice.ros.bag import header_stamp_ns
 from ros2_dice.ros.inputs import EPOCH_NS, Shot, Source, open_source
 from ros2_dice.ros.qos import best_effort, reliable
+from ros2_dice.ros.running import Running
 
 _REPORT_EVERY_S = 0.2
 _LAST_RESULTS_S = 2.0
@@ -204,33 +201,16 @@ def image_message(bgr: npt.NDArray[np.uint8], stamp_ns: int, frame_id: str) -> I
 
 def main(words: list[str] | None = None) -> int:
     """Run the node; 0 = all played, 1 = a reason is on stderr."""
-    rclpy.init(args=words, signal_handler_options=SignalHandlerOptions.NO)
-    asked: list[int] = []
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda got, _: asked.append(got))
-    executor = SingleThreadedExecutor()
-    node = None
-    try:
-        node = SourceNode()
-        executor.add_node(node)
-
-        def step(timeout_s: float) -> bool:
-            executor.spin_once(timeout_sec=timeout_s)
-            return not asked
-
-        problem = node.run(step)
-        node.finish()
-        if problem:
-            print(f'source: {problem}', file=sys.stderr)
-        return 1 if problem else 0
-    except DiceError as error:
-        print(f'source: {error}', file=sys.stderr)
-        return 1
-    finally:
-        executor.shutdown()
-        if node is not None:
-            node.destroy_node()
-        rclpy.try_shutdown()  # type: ignore[attr-defined]
+    with Running(words) as running:
+        try:
+            node = running.add(SourceNode())
+            problem = node.run(running.step)
+            node.finish()
+        except DiceError as error:
+            problem = str(error)
+    if problem:
+        print(f'source: {problem}', file=sys.stderr)
+    return 1 if problem else 0
 
 
 if __name__ == '__main__':
