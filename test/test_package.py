@@ -93,13 +93,26 @@ def imported(path: Path) -> set[str]:
     return names
 
 
+def imported_at_once(path: Path) -> set[str]:
+    """Return the foreign packages that a file needs to be imported at all."""
+    with tokenize.open(path) as file:
+        body = ast.parse(file.read()).body
+    return {name.split('.')[0] for statement in body
+            for name in ([alias.name for alias in statement.names]
+                         if isinstance(statement, ast.Import) else
+                         [statement.module or ''] if isinstance(statement, ast.ImportFrom)
+                         and not statement.level else [])}
+
+
 def room(name: str) -> str:
     """Return the second part of a dotted name inside the package: its room."""
     return name.split('.')[1]
 
 
 MODULES = [module_name(path) for path in sources()]
-CORE = [name for name in MODULES if not name.startswith('ros2_dice.ros')]
+WITH_TORCH = {module_name(path) for path in sources() if 'torch' in imported_at_once(path)}
+CORE = [name for name in MODULES
+        if not name.startswith('ros2_dice.ros') and name not in WITH_TORCH]
 
 
 def test_versions_agree():
@@ -230,6 +243,13 @@ def test_the_drawing_has_no_circle():
         order += free
         for name in free:
             del left[name]
+
+
+def test_torch_is_not_behind_a_door():
+    """What needs torch is imported when it is asked for: `import ros2_dice.bodies` does not."""
+    doors = {module_name(path) for path in sources() if path.name == '__init__.py'}
+    assert not WITH_TORCH & doors
+    assert {name.split('.')[1] for name in WITH_TORCH} <= {'bodies', 'dice', 'runtime'}
 
 
 def test_every_folder_with_code_is_a_package():

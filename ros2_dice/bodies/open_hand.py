@@ -14,7 +14,7 @@ import numpy as np
 
 from ros2_dice.bodies.openxr import FLAGS, joint_radii
 from ros2_dice.bodies.rotation import matrix_to_quaternion, skew
-from ros2_dice.bodies.skinning import skin
+from ros2_dice.bodies.skinning import BlendSkin
 from ros2_dice.bodies.topology import Part, Side, make_topology
 from ros2_dice.types import FloatArray, HandJoints, Pose
 
@@ -104,20 +104,17 @@ class OpenHand:
         self.regions = self.topology.regions
         self.region_names = self.topology.region_names
 
-        self._vertices = np.ascontiguousarray(self.rest_vertices_m.T, np.float32)
-        shape_dirs = mirrored('shape_dirs')
-        self._vertex_dirs = np.ascontiguousarray(
-            shape_dirs.transpose(1, 0, 2).reshape(-1, SHAPES), np.float32)
-        self._skin_weights = np.ascontiguousarray(self.weights.T)
-        self._joints, self._joint_dirs = mirrored('joints'), mirrored('joint_shape_dirs')
+        self._skin = BlendSkin(self.rest_vertices_m, mirrored('shape_dirs'), self.weights)
+        self.rest_joints_m, self._joint_dirs = mirrored('joints'), mirrored('joint_shape_dirs')
         self._frames = frames('joint_frames')[1:].reshape(5, 3, 3, 3)
         self._frames_t = np.ascontiguousarray(self._frames.swapaxes(-1, -2))
         self._point_joint = load('mp21_parent').astype(int)
         self._points, self._point_dirs = mirrored('mp21_rest'), mirrored('mp21_shape_dirs')
-        self._xr_joint = load('openxr_parent').astype(int)
-        self._xr_rest, self._xr_dirs = mirrored('openxr_rest'), mirrored('openxr_shape_dirs')
-        self._xr_axes = frames('openxr_rot')
-        self._xr_radii = joint_radii(self._xr_rest, self._xr_axes, self.rest_vertices_m)
+        self.xr_joint = load('openxr_parent').astype(int)
+        """(26,) joint that each OpenXR joint moves with."""
+        self.xr_rest_m, self._xr_dirs = mirrored('openxr_rest'), mirrored('openxr_shape_dirs')
+        self.xr_axes = frames('openxr_rot')
+        self._xr_radii = joint_radii(self.xr_rest_m, self.xr_axes, self.rest_vertices_m)
 
         limits = load('pose_limits').astype(float)
         dof = [(1 + 3 * finger + level, axis) for finger, levels in enumerate(_DOF_AXES)
@@ -137,7 +134,7 @@ class OpenHand:
     def kinematics(self, angles_rad: FloatArray, shape: FloatArray,
                    jacobian: bool = False) -> Kinematics:
         """Pose the joints and landmarks; all fingers at once, one chain level at a time."""
-        rest = self._joints + self._joint_dirs @ shape
+        rest = self.rest_joints_m + self._joint_dirs @ shape
         local = np.zeros(45)
         local[self._slot] = self._sign * angles_rad
         cosine, sine = np.cos(local).reshape(5, 3, 3), np.sin(local).reshape(5, 3, 3)
@@ -207,32 +204,29 @@ class OpenHand:
     def posed(self, pose: Kinematics, shape: FloatArray, to_camera: FloatArray = _SAME,
               translation_m: FloatArray = _ORIGIN) -> FloatArray:
         """Return the skin (V, 3) float32 [m] of posed joints; in the hand frame by default."""
-        rest = self._vertices + (self._vertex_dirs @ shape.astype(np.float32)).reshape(3, -1)
-        rotations = to_camera @ pose.rotations
-        translations = (pose.positions @ to_camera.T + translation_m
-                        - (rotations @ pose.rest_joints[..., None])[..., 0])
-        return skin(rest, self._skin_weights, rotations, translations)
+        return self._skin.posed(shape, pose.rotations, pose.positions, pose.rest_joints,
+                                to_camera, translation_m)
 
     def joints(self, state: HandState) -> HandJoints:
         """Return the 26 OpenXR joints, optical frame."""
         pose = self.kinematics(state.angles_rad, state.shape)
-        owner, scale = self._xr_joint, float(np.exp(state.log_scale))
+        owner, scale = self.xr_joint, float(np.exp(state.log_scale))
         rotations = pose.rotations[owner]
-        arm = self._xr_rest + self._xr_dirs @ state.shape - pose.rest_joints[owner]
+        arm = self.xr_rest_m + self._xr_dirs @ state.shape - pose.rest_joints[owner]
         points = (rotations @ arm[..., None])[..., 0] + pose.positions[owner]
         return HandJoints(
             scale * points @ state.rotation.T + state.translation_m,
-            matrix_to_quaternion(state.rotation @ rotations @ self._xr_axes),
+            matrix_to_quaternion(state.rotation @ rotations @ self.xr_axes),
             scale * self._xr_radii, FLAGS)
 
     def wrist_pose(self, state: HandState) -> Pose:
         """Return the OpenXR wrist: -z to the middle knuckle, +y out of the back of the hand."""
-        joint = self._joints[0] + self._joint_dirs[0] @ state.shape
+        joint = self.rest_joints_m[0] + self._joint_dirs[0] @ state.shape
         return Pose(np.exp(state.log_scale) * state.rotation @ joint + state.translation_m,
                     matrix_to_quaternion(state.rotation))
 
     def length_m(self, shape: FloatArray) -> float:
         """Return wrist to middle tip along the outstretched bones at scale 1 [m]."""
-        chain = self._joints[[0, 7, 8, 9]] + self._joint_dirs[[0, 7, 8, 9]] @ shape
-        tip = self._xr_rest[15] + self._xr_dirs[15] @ shape
+        chain = self.rest_joints_m[[0, 7, 8, 9]] + self._joint_dirs[[0, 7, 8, 9]] @ shape
+        tip = self.xr_rest_m[15] + self._xr_dirs[15] @ shape
         return float(np.linalg.norm(np.diff(np.vstack((chain, tip)), axis=0), axis=1).sum())

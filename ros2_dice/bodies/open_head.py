@@ -85,6 +85,8 @@ class OpenHead:
         self.landmark_dirs = np.concatenate(
             (at_landmarks(identity), at_landmarks(expression)), axis=-1)
         """(468, 3, 76) their derivatives by identity and expression."""
+        self.landmarks_68 = load('ibug68_in_mp468').astype(int)
+        """(68,) the landmarks that other face models know, among the 468."""
         self.landmark_weight = load('mp468_weight').astype(float)
         """(468,) 0 to 1; lower where the network's point wanders on the skin."""
         self._eyes = load('joints').astype(float)[[_LEFT_EYE, _RIGHT_EYE]]

@@ -33,6 +33,16 @@ def rotation_matrix(vector: FloatArray) -> FloatArray:
                      (k * x * z - s * y, k * y * z + s * x, c + k * z * z)))
 
 
+def rotation_matrices(vectors: FloatArray) -> FloatArray:
+    """Return the rotations (..., 3, 3) about vectors (..., 3): many `rotation_matrix` at once."""
+    vectors = np.asarray(vectors, float)
+    angle = np.sqrt((vectors ** 2).sum(-1))[..., None, None]
+    cross = skew(vectors)
+    # Sine and cosine over the angle; sinc is exact where the angle vanishes.
+    half = np.sinc(angle / (2.0 * np.pi))
+    return np.eye(3) + np.sinc(angle / np.pi) * cross + 0.5 * half * half * (cross @ cross)
+
+
 def rotation_vector(matrix: FloatArray) -> FloatArray:
     """Return the vector (3,) [rad] of a rotation (3, 3): the inverse of `rotation_matrix`."""
     (a, b, c), (d, e, f), (g, h, i) = matrix.tolist()
@@ -66,6 +76,17 @@ def matrix_to_quaternion(matrices: FloatArray) -> FloatArray:
     row = np.take_along_axis(table, best[..., None, None], axis=-2)[..., 0, :]
     row = row / np.linalg.norm(row, axis=-1, keepdims=True)
     return np.where(row[..., 3:] < 0, -row, row)
+
+
+def rotation_between(start: FloatArray, end: FloatArray) -> FloatArray:
+    """Return the smallest rotation (3, 3) that turns one direction (3,) to another."""
+    a, b = (v / max(float(np.linalg.norm(v)), 1e-12) for v in (start, end))
+    axis, cosine = np.cross(a, b), float(a @ b)
+    if cosine < -1.0 + 1e-9:  # half a turn, about anything square to it
+        axis = np.cross(a, np.eye(3)[np.abs(a).argmin()])
+        return rotation_matrix(np.pi * axis / np.linalg.norm(axis))
+    cross = skew(axis)
+    return np.eye(3) + cross + cross @ cross / (1.0 + cosine)
 
 
 def nearest_rotation(matrix: FloatArray) -> FloatArray:
