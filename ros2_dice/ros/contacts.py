@@ -54,6 +54,17 @@ class TouchTracker:
         self._ending += self._open.values()
         self._open = {}
 
+    @property
+    def any_open(self) -> bool:
+        """Tell whether a touch has not been reported as ended yet."""
+        return bool(self._open or self._ending)
+
+    def end_all(self) -> list[Touch]:
+        """Return all open touches as ended, sorted: nobody looks any more."""
+        self.reset()
+        ended, self._ending = [_ended(touch) for touch in self._ending], []
+        return sorted(ended, key=_order)
+
     def update(self, estimates: Sequence[HandFaceEstimate], stamp_ns: int, threshold: float,
                min_area_m2: float) -> list[Touch]:
         """
@@ -89,8 +100,11 @@ class TouchTracker:
                     continue
                 touch.state = ContactState.ONGOING
             result.append(touch)
-        return sorted(result, key=lambda t: (
-            t.person_id, t.hand_id, t.contact.hand_region, t.contact.face_region))
+        return sorted(result, key=_order)
+
+
+def _order(touch: Touch) -> _Key:
+    return (touch.person_id, touch.hand_id, touch.contact.hand_region, touch.contact.face_region)
 
 
 def _ended(touch: Touch) -> Touch:

@@ -31,11 +31,13 @@ class Monitor:
         counters: returns the worker's counters.
         settings: returns the parameters.
         repeat_topologies: publishes the topologies again; called only with a model.
+        end_touches: ends the touches of a camera that has gone silent; called often.
     """
 
     def __init__(self, node: Node, state: Callable[[], NodeState],
                  counters: Callable[[], Counters], settings: Callable[[], Settings],
-                 repeat_topologies: Callable[[], None]) -> None:
+                 repeat_topologies: Callable[[], None],
+                 end_touches: Callable[[], None]) -> None:
         self.statistics = StatisticsWindow()
         self.newest_header = Header()
         """Of the newest image."""
@@ -44,6 +46,7 @@ class Monitor:
         self._counters = counters
         self._settings = settings
         self._repeat_topologies = repeat_topologies
+        self._end_touches = end_touches
         self._levels: tuple[bytes, ...] = ()
         self._diagnostics_due_s = self._statistics_due_s = self._topologies_due_s = 0.0
         self._diagnostics = node.create_publisher(
@@ -64,6 +67,7 @@ class Monitor:
             'topology.republish_period')
 
     def _tick(self) -> None:
+        self._end_touches()
         now_s = time.monotonic()
         settings, state = self._settings(), self._state()
         summary = self.statistics.summary(self._counters())

@@ -66,7 +66,7 @@ class DiceNode(LifecycleNode):
         self._problem = ''
         self._active_since_s = self._last_image_s = time.monotonic()
         self._monitor = Monitor(self, self._state, self._counters, lambda: self.settings,
-                                self._publish_topologies)
+                                self._publish_topologies, self._end_touches)
         Services(self, self)
         self._engine_action = EngineAction(self, lambda: self.settings)
 
@@ -223,6 +223,8 @@ class DiceNode(LifecycleNode):
         self._inputs = []
         if self._worker is not None:
             self._worker.stop()
+        if self._pipeline is not None:
+            self._pipeline.end_touches()
 
     def _release(self) -> None:
         self._stop()
@@ -249,6 +251,12 @@ class DiceNode(LifecycleNode):
     def _publish_topologies(self) -> None:
         if self._outputs is not None:
             self._outputs.publish_topologies(self.settings)
+
+    def _end_touches(self) -> None:
+        """Let the worker's thread end touches that no image will end."""
+        worker, pipeline = self._worker, self._pipeline
+        if worker is not None and pipeline is not None and pipeline.touches_overdue():
+            worker.between_items(pipeline.end_overdue_touches)
 
     def _image_topic(self) -> str:
         """Return the resolved topic; image/compressed follows a remapping of image alone."""

@@ -35,6 +35,7 @@ from ros2_dice.ros.tf import FrameBroadcaster
 from ros2_dice.types import Frame, HandFaceEstimate
 
 _FAILED = HandFaceMeshArray.STATUS_FAILED
+_UNKNOWN = ContactArray.STATUS_UNKNOWN
 
 
 @dataclass(frozen=True)
@@ -107,6 +108,10 @@ class Outputs:
             self._joints.publish(joints_array(header, status, estimates))
         if self._tf is not None:
             self._tf.send(header, estimates)
+
+    def publish_ended(self, header: Header, touches: Sequence[Touch], stamp_ns: int) -> None:
+        """Publish that touches have ended without an image that shows it."""
+        self._contacts.publish(contact_array(header, _UNKNOWN, touches, stamp_ns))
 
     def publish_failed(self, header: Header, size_px: tuple[int, int]) -> None:
         """Publish that an image could not be looked at."""

@@ -61,7 +61,9 @@ class Pipeline:
         self._statistics = statistics
         self._touches = TouchTracker()
         self._last_stamp_ns = 0
+        self._last_arrival: Arrival | None = None
         self._last_arrival_s = math.nan
+        self._looked_s = time.monotonic()
         self._frame_period_s = 0.1
         self.apply(settings)
 
@@ -98,6 +100,27 @@ class Pipeline:
                                 self._settings)
         old.close()
 
+    def touches_overdue(self) -> bool:
+        """
+        Tell whether touches are open though nothing has been seen for input.timeout.
+
+        A run that shall be the same every time goes by the images' stamps alone.
+        """
+        return (self._touches.any_open
+                and time.monotonic() - self._looked_s > self._settings.number('input.timeout')
+                and not self._settings.flag('tracking.deterministic_ids'))
+
+    def end_overdue_touches(self) -> None:
+        """End the open touches unless something has been seen in the meantime."""
+        if self.touches_overdue():
+            self.end_touches()
+
+    def end_touches(self) -> None:
+        """Publish the end of the open touches, under the header of the last image."""
+        if self._last_arrival is not None and self._touches.any_open:
+            self._outputs.publish_ended(self._last_arrival.message.header, self._touches.end_all(),
+                                        self._last_arrival.stamp_ns)
+
     def is_stale(self, arrival: Arrival) -> bool:
         """Tell whether an image is older than input.max_age; a stamp of zero has no age."""
         max_age_s = self._settings.number('input.max_age')
@@ -114,6 +137,7 @@ class Pipeline:
         start_s = time.perf_counter()
         stages_s = {'queue': start_s - arrival.arrived_s}
         self._watch_stamp(arrival)
+        self._last_arrival = arrival
         size_px = (0, 0)
         kind = 'input'
         try:
@@ -141,6 +165,7 @@ class Pipeline:
         result = Result(arrival.message.header, arrival.stamp_ns, size_px,
                         self._upright.intrinsics(camera), estimates, touches, frame, found)
         self._outputs.publish(result, self._settings)
+        self._looked_s = time.monotonic()
         end_s = time.perf_counter()
         stages_s['decode'] = decoded_s - start_s
         stages_s['estimate'] = estimated_s - decoded_s

@@ -56,6 +56,22 @@ def test_two_hands_are_two_touches():
     assert [t.hand_id for t in tracker.update(pair, 0, 0.5, 0.0)] == ['bbbbb', 'ccccc']
 
 
+def test_all_end_at_once_when_nobody_looks_any_more():
+    tracker = TouchTracker()
+    assert not tracker.any_open
+    tracker.update([estimate_of(0, hand_id='ccccc')], 0, 0.5, 0.0)
+    tracker.reset()
+    tracker.update([], STEP_NS, 0.5, 0.0)
+    tracker.update([estimate_of(0, hand_id='ccccc'), estimate_of(0)], 0, 0.5, 0.0)
+    assert tracker.any_open
+    ended = tracker.end_all()
+    assert [(t.hand_id, t.state) for t in ended] == [('bbbbb', ENDED), ('ccccc', ENDED)]
+    assert not tracker.any_open
+    assert tracker.end_all() == []
+    touch, = tracker.update([estimate_of(0)], STEP_NS, 0.5, 0.0)
+    assert touch.state == BEGAN
+
+
 def test_reset_ends_open_touches_once():
     tracker = TouchTracker()
     tracker.update([estimate_of(0)], 10 * STEP_NS, 0.5, 0.0)

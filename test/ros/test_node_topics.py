@@ -172,6 +172,55 @@ def test_contacts_come_with_every_frame(make_dice, node, camera, factory, wait_u
     assert heard[-1].status == ContactArray.STATUS_FAILED
 
 
+@pytest.mark.parametrize('end', ['silence', 'failures', 'deactivate'])
+def test_touches_end_without_a_further_look(make_dice, node, camera, factory, wait_until, end):
+    dice = make_dice(input__timeout=0.3)
+    heard: list[ContactArray] = []
+    node.create_subscription(ContactArray, '/dice/contacts', heard.append, qos.reliable(50))
+    camera.connect(dice)
+    first = camera.look(1).header
+
+    def ended() -> list[ContactArray]:
+        return [array for array in heard if any(c.state == 3 for c in array.contacts)]
+
+    def fails_and_ends() -> bool:
+        return bool(ended()) or not camera.look(2)
+
+    if end == 'deactivate':
+        dice.trigger_deactivate()
+    if end == 'failures':
+        factory.newest.error = RuntimeError('engine lost')
+        assert wait_until(fails_and_ends)
+    assert wait_until(ended)
+    array, = ended()
+    assert array.status == ContactArray.STATUS_UNKNOWN
+    assert array.header.frame_id == first.frame_id
+    assert len(array.contacts) == 1
+    if end != 'failures':
+        assert array.header == first
+        return
+    factory.newest.error = None
+    again = camera.look(3).header
+    assert wait_until(lambda: any(
+        array.header == again and [c.state for c in array.contacts] == [1] for array in heard))
+
+
+def test_a_repeatable_run_ends_no_touch_by_the_clock(make_dice, node, camera, wait_until):
+    dice = make_dice(input__timeout=0.1, tracking__deterministic_ids=True)
+    heard: list[ContactArray] = []
+    statistics: list[Statistics] = []
+    node.create_subscription(ContactArray, '/dice/contacts', heard.append, qos.reliable(50))
+    node.create_subscription(Statistics, '/dice/statistics', statistics.append, 10)
+    camera.connect(dice)
+    camera.look(1)
+    assert wait_until(lambda: statistics)
+    before = len(statistics)
+    assert wait_until(lambda: len(statistics) >= before + 2), 'a second, many timeouts'
+    camera.look(2)
+    assert wait_until(lambda: len(heard) == 2)
+    assert [contact.state for contact in heard[1].contacts] == [2]
+
+
 def test_camera_info_gives_the_camera(make_dice, node, camera, factory, wait_until):
     dice = make_dice()
     publisher = node.create_publisher(CameraInfo, '/camera_info', 5)
