@@ -25,6 +25,7 @@ VERBS = {
     'assets': 'Show the files that the estimators need; fetch what is missing.',
     'doctor': 'Say what is installed, what can run here, and how to get the rest.',
     'benchmark': 'Time an estimator on a clip, stage by stage.',
+    'evaluate': 'Say how good an estimator is, on labels and on generated truth.',
     'parameters': "Print the table of the node's parameters.",
     'version': 'Print the version.',
 }

@@ -1,15 +1,27 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Labelled pictures and clips: the folder with labels.json that ROS2_DICE_MATERIAL names."""
+"""
+Labelled pictures and clips: a folder with labels.json, by default ROS2_DICE_MATERIAL's.
+
+The format is described in docs/evaluation.md. Only `file` has to be in a row; what else is absent
+is unknown. A file that does not lie where its row says is looked for by its name below the folder.
+"""
 from __future__ import annotations
 
 import json
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from ros2_dice.errors import ConfigError
 
 VARIABLE = 'ROS2_DICE_MATERIAL'
+ANSWERS = ('yes', 'no')
+"""Contact labels that are scored; others are only listed."""
+_TOLERANCE = 4
+_FORMAT = 'docs/evaluation.md shows the format'
 
 
 @dataclass(frozen=True)
@@ -18,21 +30,23 @@ class LabelledPicture:
 
     path: Path
     name: str
-    """Path inside the material's folder."""
+    """Path inside the material's folder, as labelled."""
     scene: str
-    hands: int
-    faces: int
+    hands: int | None
+    faces: int | None
     contact: str
-    """yes, likely, no, unknown or drawn."""
+    """yes, likely, no, unknown or another word."""
     certain: bool
     notes: str
+    face_words: tuple[str, ...] = ()
+    """Parts of the face that are touched, in the labels' words."""
+    hand_words: tuple[str, ...] = ()
+    """Fingers and parts of the hand that touch."""
 
     @property
     def is_touch(self) -> bool | None:
-        """The certain answer, or None where the picture does not settle it."""
-        if self.certain and self.contact in ('yes', 'no'):
-            return self.contact == 'yes'
-        return None
+        """The answer that is scored, or None where the label gives none."""
+        return self.contact == 'yes' if self.contact in ANSWERS else None
 
     @property
     def is_empty(self) -> bool:
@@ -47,6 +61,8 @@ class TouchSpan:
     first: int
     last: int
     certain: bool
+    words: tuple[str, ...] = ()
+    """Parts of the face, in the labels' words."""
 
 
 @dataclass(frozen=True)
@@ -57,12 +73,16 @@ class LabelledClip:
     name: str
     scene: str
     frames: int
+    """0 = not labelled."""
     rate_hz: float
-    hands: int
-    faces: int
+    """0 = not labelled."""
+    hands: int | None
+    faces: int | None
     touches: tuple[TouchSpan, ...]
     tolerance: int
     """Frames by which a span's ends may be off."""
+    is_scored: bool = True
+    """False where nothing says when, or whether, a hand touches."""
 
     def touch_frames(self) -> set[int]:
         """Return the frames in which the hand certainly touches."""
@@ -102,30 +122,84 @@ def material_folder(folder: str | Path = '') -> Path:
     default = Path(__file__).resolve().parents[3] / 'shared' / 'material'
     found = Path(folder or os.environ.get(VARIABLE, '') or default)
     if not (found / 'labels.json').is_file():
-        raise ConfigError('folder of labelled material', got=found.name,
+        raise ConfigError('folder of labelled material', got=str(folder or found.name),
                           expected='a folder with labels.json',
-                          next_step=f'set {VARIABLE} to it')
+                          next_step=_FORMAT if folder else f'set {VARIABLE} to it')
     return found
 
 
 def load_material(folder: str | Path = '') -> Material:
     """
-    Return the labelled pictures and clips.
+    Return the labelled pictures and clips; whether their files are there is not looked at.
 
     Raises:
-        ConfigError: there is no such folder.
+        ConfigError: there is no such folder, or its labels.json is not in the format.
     """
     root = material_folder(folder)
-    data = json.loads((root / 'labels.json').read_text())
-    pictures = tuple(
-        LabelledPicture(root / row['file'], row['file'], row['scene'], row['hands'], row['faces'],
-                        row['contact'], row['contact_certain'], row.get('notes', ''))
-        for row in data['images'])
-    clips = tuple(
-        LabelledClip(root / row['file'], row['file'], row['scene'], row['frames'], row['fps'],
-                     row['hands_max'], row['faces_max'],
-                     tuple(TouchSpan(span['first'], span['last'], span['certain'])
-                           for span in row['touch_frames']),
-                     row['frame_tolerance'])
-        for row in data['videos'])
-    return Material(pictures, clips)
+    try:
+        data = json.loads((root / 'labels.json').read_text(encoding='utf-8'))
+    except (OSError, ValueError) as error:
+        raise ConfigError('labels.json', got=str(error), expected='a JSON file',
+                          next_step=_FORMAT) from error
+    if not isinstance(data, Mapping) or not ({'images', 'videos'} & data.keys()):
+        raise ConfigError('labels.json', got=type(data).__name__,
+                          expected='an object with the lists "images" and "videos"',
+                          next_step=_FORMAT)
+    files = _Files(root)
+    return Material(tuple(_picture(files, row) for row in _rows(data, 'images')),
+                    tuple(_clip(files, row) for row in _rows(data, 'videos')))
+
+
+@dataclass(frozen=True)
+class _Files:
+    """Finds a row's file in the folder."""
+
+    root: Path
+
+    @cached_property
+    def _by_name(self) -> dict[str, Path]:
+        return {path.name: path for path in sorted(self.root.rglob('*')) if path.is_file()}
+
+    def find(self, name: str) -> Path:
+        """Return where the file is, or should be."""
+        path = self.root / name
+        return path if path.exists() else self._by_name.get(path.name, path)
+
+
+def _rows(data: Mapping[str, Any], key: str) -> list[Mapping[str, Any]]:
+    rows = data.get(key) or []
+    for number, row in enumerate(rows if isinstance(rows, list) else [None]):
+        if not isinstance(row, Mapping) or not isinstance(row.get('file'), str):
+            raise ConfigError(f'labels.json, {key}, row {number}', got=row,
+                              expected='an object with "file"', next_step=_FORMAT)
+    return rows
+
+
+def _picture(files: _Files, row: Mapping[str, Any]) -> LabelledPicture:
+    contact = str(row.get('contact', 'unknown')).lower()
+    hands = row.get('person_hands') or []
+    return LabelledPicture(
+        files.find(row['file']), row['file'], str(row.get('scene', 'unknown')), row.get('hands'),
+        row.get('faces'), contact, bool(row.get('contact_certain', contact in ANSWERS)),
+        str(row.get('notes', '')),
+        tuple(dict.fromkeys(str(w) for h in hands for w in h.get('touches') or ())),
+        tuple(dict.fromkeys(str(w) for h in hands for w in h.get('fingers') or ())))
+
+
+def _clip(files: _Files, row: Mapping[str, Any]) -> LabelledClip:
+    spans = row.get('touch_frames')
+    says_no = str(row.get('contact', '')).lower() == 'no'
+    try:
+        touches = tuple(
+            TouchSpan(int(span['first']), int(span['last']), bool(span.get('certain', True)),
+                      tuple(word for word in str(span.get('region') or '').split('/') if word))
+            for span in spans or ())
+        tolerance = int(row.get('frame_tolerance', _TOLERANCE))
+    except (TypeError, KeyError, ValueError, AttributeError) as error:
+        raise ConfigError(f'labels.json, touch_frames of {row["file"]}', got=spans,
+                          expected='a list of objects with "first" and "last"',
+                          next_step=_FORMAT) from error
+    return LabelledClip(
+        files.find(row['file']), row['file'], str(row.get('scene', 'unknown')),
+        int(row.get('frames') or 0), float(row.get('fps') or 0.0), row.get('hands_max'),
+        row.get('faces_max'), touches, tolerance, spans is not None or says_no)
