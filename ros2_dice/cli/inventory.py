@@ -29,10 +29,6 @@ _STAND_INS = {'opencv-python-headless': ('cv2', ('opencv-python', 'opencv-contri
 """Distribution to its module, and others that bring the same; a distribution's package may be
 without metadata of pip's."""
 
-_INSTRUCTIONS = {
-    'x86_64': ('avx2', 'avx512f', 'avx512_vnni', 'avx512_bf16', 'amx_int8', 'amx_bf16'),
-    'aarch64': ('asimd', 'asimddp', 'bf16', 'i8mm', 'sve'),
-}
 _LATER = ('tensorrt', 'tensorrt_rtx', 'cuda_graph', 'onnx', 'torch')
 
 
@@ -62,18 +58,10 @@ def inventory(directory: str = '') -> dict[str, Any]:
     }
 
 
-def cpu_flags(text: str) -> set[str]:
-    """Return the instruction set flags that /proc/cpuinfo lists for the first core."""
-    found = re.search(r'^(?:flags|Features)\s*:\s*(.*)$', text, re.MULTILINE)
-    return set(found[1].split()) if found else set()
-
-
 def _machine() -> dict[str, Any]:
+    from ros2_dice.runtime.processor import INSTRUCTIONS, processor_flags, processor_name
     from ros2_dice.runtime.threads import usable_threads
 
-    cpuinfo = _read('/proc/cpuinfo')
-    model = re.search(r'^(?:model name|Model)\s*:\s*(.*)$', cpuinfo, re.MULTILINE)
-    flags = cpu_flags(cpuinfo)
     driver = re.search(r'(\d+\.\d+(?:\.\d+)?)', _read('/proc/driver/nvidia/version'))
     try:
         shared_mb: int | None = shutil.disk_usage('/dev/shm').free // 1_000_000
@@ -82,10 +70,10 @@ def _machine() -> dict[str, Any]:
     return {
         'python': platform.python_version(),
         'system': f'{platform.system()} {platform.machine()}',
-        'cpu': model[1] if model else platform.processor() or 'unknown CPU',
+        'cpu': processor_name(),
         'threads': usable_threads(),
-        'instructions': {name: name in flags
-                         for name in _INSTRUCTIONS.get(platform.machine(), ())},
+        'instructions': {name: name in processor_flags()
+                         for name in INSTRUCTIONS.get(platform.machine(), ())},
         'shared_memory_mb': shared_mb,
         'nvidia_driver': driver[1] if driver else '',
     }

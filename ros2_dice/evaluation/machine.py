@@ -8,16 +8,8 @@ import platform
 from collections.abc import Iterator
 from datetime import datetime, timezone
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 
-
-def processor_name() -> str:
-    """Return the processor's model name, or the architecture where the system does not say."""
-    with contextlib.suppress(OSError):
-        for line in Path('/proc/cpuinfo').read_text().splitlines():
-            if line.startswith('model name'):
-                return line.partition(':')[2].strip()
-    return platform.machine()
+from ros2_dice.runtime.processor import processor_name
 
 
 def processors() -> list[int]:

@@ -8,7 +8,7 @@ driver of another version cost that rung, never the start. What is forced is nev
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from ros2_dice.errors import ConfigError, DiceError, EngineError
@@ -17,20 +17,19 @@ from ros2_dice.runtime.engine_file import Entry, Sample
 from ros2_dice.runtime.protocol import Engine, OutOfMemory
 from ros2_dice.runtime.rung import (
     Choice,
-    Measure,
     Progress,
+    Referee,
     Rung,
     Stage,
     State,
+    TooCoarse,
     Verdict,
-    excess,
     head_of,
-    require_finite,
-    run_sample,
     silent,
 )
 
 AUTO = 'auto'
+_COARSE = 'too_coarse'
 PROOF_COUNT = 1
 """Inputs that a cached engine answers before it is trusted: one, so that a start stays quick."""
 
@@ -65,21 +64,15 @@ class Ladder:
         rungs: best first.
         cache: where built engines lie.
         identity: what every engine depends on beside its library: weights, network version.
-        reference: returns inputs and the fp32 outputs that belong to them; asked only when an
-            engine is measured for the first time.
-        measure: how outputs are compared.
-        limits: largest difference, by the names that `measure` returns.
+        referee: says how far an engine is from fp32.
     """
 
     def __init__(self, rungs: Sequence[Rung], *, cache: EngineCache,
-                 identity: Mapping[str, str], reference: Callable[[], Sample], measure: Measure,
-                 limits: Mapping[str, float]) -> None:
+                 identity: Mapping[str, str], referee: Referee) -> None:
         self._rungs = rungs
         self._cache = cache
         self._identity = identity
-        self._reference = reference
-        self._measure = measure
-        self._limits = limits
+        self._referee = referee
 
     def choose(self, wish: Wish, *, build: bool, force: bool = False,
                progress: Progress = silent) -> Choice:
@@ -114,7 +107,8 @@ class Ladder:
     def key(self, rung: Rung) -> dict[str, str]:
         """Return everything that makes a built engine of a rung valid."""
         return {**self._identity, **rung.versions(), 'engine': rung.name,
-                'precision': rung.precision, 'device': rung.device, 'batch': f'b{rung.batch}'}
+                'precision': rung.precision, 'variant': rung.variant, 'device': rung.device,
+                'batch': f'b{rung.batch}'}
 
     def _engine_id(self, rung: Rung) -> str:
         return self._cache.path(self.key(rung)).stem if rung.built else ''
@@ -130,7 +124,7 @@ class Ladder:
             if rung.built:
                 return self._try_built(rung, forced, build, force, progress)
             engine = rung.load(memoryview(b''))
-            difference = self._compare(engine, self._reference())
+            difference, _ = self._referee.compare(engine)
             return self._judge(rung, engine, difference, forced)
         except Cancelled:
             raise
@@ -159,15 +153,17 @@ class Ladder:
         entry = self._cache.find(key)
         if entry is None:
             return None
+        if _COARSE in entry.facts and not forced:
+            return _verdict(rung, State.COARSE, str(entry.facts[_COARSE])), None
         difference = _difference(entry)
-        over = excess(difference, self._limits)
+        over = self._referee.excess(difference)
         if over and not forced:
             return _verdict(rung, State.COARSE, over, difference), None
         if not entry.payload or entry.proof is None:
             return None  # known to be too coarse, and wanted all the same
         try:
             engine = rung.load(entry.payload)
-            change = excess(self._compare(engine, entry.proof), self._limits)
+            change = self._referee.excess(self._referee.compare(engine, entry.proof)[0])
             if change:
                 raise EngineError('its answer to the stored input', got=f'another one: {change}',
                                   expected='the stored one')
@@ -182,17 +178,18 @@ class Ladder:
     def _build(self, rung: Rung, key: Mapping[str, str], forced: bool,
                progress: Progress) -> tuple[Verdict, Engine | None]:
         began_s = time.monotonic()
-        reference = self._reference()
-        payload = memoryview(rung.build(progress))
+        try:
+            payload = memoryview(rung.build(progress))
+        except TooCoarse as error:
+            self._cache.store(Entry(key, memoryview(b''), None, {_COARSE: error.text()}))
+            return _verdict(rung, State.COARSE, error.text()), None
         progress(Stage.VERIFYING, 0.0, f'{rung.name} {rung.precision}')
         engine = rung.load(payload)
-        outputs = run_sample(engine, reference.inputs)
-        require_finite(outputs, f'{rung.name} {rung.precision}')
-        difference = dict(self._measure(outputs, reference.outputs))
+        difference, outputs = self._referee.compare(engine)
         verdict, chosen = self._judge(rung, engine, difference, forced)
         progress(Stage.SAVING, 0.0, f'{rung.name} {rung.precision}')
         facts = {'difference': difference, 'build_s': round(time.monotonic() - began_s, 3)}
-        proof = head_of(Sample(reference.inputs, outputs), PROOF_COUNT)
+        proof = head_of(Sample(self._referee.reference.inputs, outputs), PROOF_COUNT)
         self._cache.store(Entry(key, payload if chosen else memoryview(b''),
                                 proof if chosen else None, facts))
         return verdict, chosen
@@ -200,16 +197,11 @@ class Ladder:
     def _judge(self, rung: Rung, engine: Engine, difference: Mapping[str, float],
                forced: bool) -> tuple[Verdict, Engine | None]:
         """Take an engine that is within the limits, or whose precision was asked for."""
-        over = excess(difference, self._limits)
+        over = self._referee.excess(difference)
         if over and not forced:
             engine.close()
             return _verdict(rung, State.COARSE, over, difference), None
         return _verdict(rung, State.CHOSEN, over, difference), engine
-
-    def _compare(self, engine: Engine, sample: Sample) -> Mapping[str, float]:
-        outputs = run_sample(engine, sample.inputs)
-        require_finite(outputs, f'{engine.name} {engine.precision}')
-        return self._measure(outputs, sample.outputs)
 
     def _refusal(self, wish: Wish, reasons: str) -> EngineError:
         for name, value in (('precision', wish.precision), ('name', wish.name),
@@ -233,7 +225,8 @@ def _difference(entry: Entry) -> dict[str, float]:
 
 def _verdict(rung: Rung, state: State, reason: str = '',
              difference: Mapping[str, float] | None = None) -> Verdict:
-    return Verdict(rung.name, rung.precision, rung.device, state, reason, difference)
+    return Verdict(rung.name, rung.precision, rung.variant, rung.device, state, reason,
+                   difference)
 
 
 def _reason(error: BaseException) -> str:

@@ -15,45 +15,35 @@ _PRECISIONS = {'f32': 'fp32', 'f16': 'fp16', 'bf16': 'bf16'}
 
 
 class OpenVinoEngine:
-    """One compiled network with one request whose tensors are allocated once."""
+    """
+    One compiled network with one request whose tensors are allocated once.
+
+    Args:
+        compiled: an `openvino.CompiledModel` with fixed shapes.
+        label: its name in errors.
+        precision: what it computes in, as parameter `backend.precision`.
+    """
 
     name = 'openvino'
     device = 'cpu'
 
-    def __init__(self, path: Path, threads: int, precision: str,
-                 cache_directory: str | Path | None) -> None:
+    def __init__(self, compiled: Any, label: str, precision: str) -> None:
         import openvino
 
-        options: dict[str, object] = {
-            # The default is bf16 where the CPU has it: it moves palm regressors by up to 11 units.
-            'INFERENCE_PRECISION_HINT': precision,
-            'INFERENCE_NUM_THREADS': threads,
-            'PERFORMANCE_HINT': 'LATENCY',
-            'NUM_STREAMS': 1,
-        }
-        if cache_directory:
-            options['CACHE_DIR'] = str(cache_directory)
-        try:
-            core = openvino.Core()
-            compiled = core.compile_model(core.read_model(str(path)), 'CPU', options)
-        except Exception as error:
-            raise EngineError(f'network {path.name}', got=_first_line(error),
-                              expected='a file that OpenVINO can read',
-                              next_step='ros2-dice assets pull') from error
         if any(port.partial_shape.is_dynamic for port in (*compiled.inputs, *compiled.outputs)):
-            raise EngineError(f'network {path.name}', got='dynamic shapes',
+            raise EngineError(f'network {label}', got='dynamic shapes',
                               expected='fixed shapes')
-        self.precision = _PRECISIONS[precision]
+        self.precision = precision
         self.inputs: Mapping[str, tuple[int, ...]] = {
             port.any_name: tuple(port.shape) for port in compiled.inputs}
         self.outputs: Mapping[str, tuple[int, ...]] = {
             port.any_name: tuple(port.shape) for port in compiled.outputs}
-        self._label = path.name
+        self._label = label
         self._request: Any = compiled.create_infer_request()
         self._buffers: dict[str, FloatTensor] = {}
         for port in compiled.inputs:
             if port.element_type != openvino.Type.f32:
-                raise EngineError(f'input {port.any_name!r} of the network {path.name}',
+                raise EngineError(f'input {port.any_name!r} of the network {label}',
                                   got=str(port.element_type), expected='float32')
             memory = np.zeros(tuple(port.shape), np.float32)
             self._request.set_tensor(port, openvino.Tensor(memory, shared_memory=True))
@@ -91,7 +81,7 @@ class OpenVinoEngine:
         try:
             self._request.infer(share_inputs=True, share_outputs=True)
         except RuntimeError as error:
-            raise EngineError(f'network {self._label}', got=_first_line(error),
+            raise EngineError(f'network {self._label}', got=first_line(error),
                               expected='a run without an error',
                               next_step='ros2-dice doctor') from error
         return self._results
@@ -122,14 +112,33 @@ def load_openvino(path: str | Path, *, threads: int, precision: str = 'f32',
     if not Path(path).is_file():
         raise EngineError(f'network {Path(path).name}', got='missing', expected='a file',
                           next_step='ros2-dice assets pull')
+    name = Path(path).name
     try:
-        return OpenVinoEngine(Path(path), threads, precision, cache_directory)
+        import openvino
     except ImportError as error:
         raise EngineError('openvino', got='not installed', expected='the package openvino',
                           next_step='pip install openvino') from error
+    # The default is bf16 where the CPU has it: it moves palm regressors by up to 11 units.
+    options = compile_options(threads, precision)
+    if cache_directory:
+        options['CACHE_DIR'] = str(cache_directory)
+    try:
+        core = openvino.Core()
+        compiled = core.compile_model(core.read_model(str(path)), 'CPU', options)
+    except Exception as error:
+        raise EngineError(f'network {name}', got=first_line(error),
+                          expected='a file that OpenVINO can read',
+                          next_step='ros2-dice assets pull') from error
+    return OpenVinoEngine(compiled, name, _PRECISIONS[precision])
 
 
-def _first_line(error: BaseException) -> str:
+def compile_options(threads: int, precision: str = 'f32') -> dict[str, object]:
+    """Return OpenVINO's options for one request at a time; arguments as for `load_openvino`."""
+    return {'INFERENCE_PRECISION_HINT': precision, 'INFERENCE_NUM_THREADS': threads,
+            'PERFORMANCE_HINT': 'LATENCY', 'NUM_STREAMS': 1}
+
+
+def first_line(error: BaseException) -> str:
     """Return the telling line of an error that may carry a long trace of C++ sources."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return (lines[-1] if lines else type(error).__name__)[:200]

@@ -19,6 +19,10 @@ Measure = Callable[[Mapping[str, FloatTensor], Mapping[str, FloatTensor]], Mappi
 """Takes outputs and reference; returns named differences in the units of their limits."""
 
 
+class TooCoarse(EngineError):
+    """A rung can't be built within the limits; there is no need to try again."""
+
+
 class Stage(enum.IntEnum):
     """Values as in BuildEngine.action."""
 
@@ -33,6 +37,55 @@ def silent(stage: Stage, fraction: float, detail: str) -> None:
     """Report progress to nobody."""
 
 
+class Referee:
+    """
+    Says how far an engine is from fp32, and whether that is fine.
+
+    Args:
+        reference: returns inputs and the fp32 outputs that belong to them; asked only once.
+        measure: how outputs are compared.
+        limits: largest difference, by the names that `measure` returns.
+    """
+
+    def __init__(self, reference: Callable[[], Sample], measure: Measure,
+                 limits: Mapping[str, float]) -> None:
+        self._make = reference
+        self._sample: Sample | None = None
+        self._measure = measure
+        self.limits = limits
+
+    @property
+    def reference(self) -> Sample:
+        """Return inputs and fp32 outputs."""
+        if self._sample is None:
+            self._sample = self._make()
+        return self._sample
+
+    def compare(self, engine: Engine, sample: Sample | None = None) -> tuple[
+            dict[str, float], dict[str, FloatTensor]]:
+        """
+        Run an engine on a sample, the reference when None.
+
+        Returns:
+            The differences and the engine's outputs.
+
+        Raises:
+            EngineError: it fails or does not answer with numbers.
+        """
+        sample = sample or self.reference
+        outputs = run_sample(engine, sample.inputs)
+        require_finite(outputs, f'{engine.name} {engine.precision}')
+        return dict(self._measure(outputs, sample.outputs)), outputs
+
+    def excess(self, difference: Mapping[str, float]) -> str:
+        """Return the first measure over its limit in words, empty when all are within."""
+        for name, limit in self.limits.items():
+            value = difference.get(name, float('nan'))
+            if not value <= limit:
+                return f'{name} differ by {value:.3g}, limit {limit:g}'
+        return ''
+
+
 class Rung(Protocol):
     """One engine in one precision on one device, that may or may not run here."""
 
@@ -42,6 +95,8 @@ class Rung(Protocol):
     """As parameter `backend.precision`, e.g. `bf16`."""
     device: str
     """cpu or cuda:N."""
+    variant: str
+    """Tells rungs apart that agree in all else, empty for most."""
     batch: int
     """Size of the first dimension of all inputs and outputs."""
     built: bool
@@ -91,6 +146,7 @@ class Verdict:
 
     name: str
     precision: str
+    variant: str
     device: str
     state: State
     reason: str = ''
@@ -99,7 +155,8 @@ class Verdict:
 
     def text(self) -> str:
         """Return one line for the log."""
-        line = f'{self.name} {self.precision} on {self.device}: {self.state.value}'
+        kind = ' '.join(filter(None, (self.name, self.precision, self.variant)))
+        line = f'{kind} on {self.device}: {self.state.value}'
         return f'{line} ({self.reason})' if self.reason else line
 
 
@@ -151,15 +208,6 @@ def head_of(sample: Sample, count: int) -> Sample:
     """Return the first inputs and outputs of a sample."""
     return Sample({name: values[:count] for name, values in sample.inputs.items()},
                   {name: values[:count] for name, values in sample.outputs.items()})
-
-
-def excess(difference: Mapping[str, float], limits: Mapping[str, float]) -> str:
-    """Return the first measure over its limit in words, empty when all are within."""
-    for name, limit in limits.items():
-        value = difference.get(name, float('nan'))
-        if not value <= limit:
-            return f'{name} differ by {value:.3g}, limit {limit:g}'
-    return ''
 
 
 def require_finite(outputs: Mapping[str, FloatTensor], label: str) -> None:

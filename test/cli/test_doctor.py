@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from ros2_dice.cli import inventory as inventory_module
-from ros2_dice.cli.inventory import cpu_flags, inventory
+from ros2_dice.cli.inventory import inventory
 from ros2_dice.cli.main import main
 
 
@@ -70,9 +70,3 @@ def test_a_distribution_s_own_opencv_counts(monkeypatch: pytest.MonkeyPatch) -> 
     versions = {row['name']: row['version'] for row in inventory()['packages']}
     assert versions['opencv-python-headless'][0].isdigit()
     assert versions['rerun-sdk'] == ''
-
-
-def test_cpu_flags_of_x86_and_of_arm() -> None:
-    assert cpu_flags('processor : 0\nflags\t\t: fpu avx2 bf16\n') == {'fpu', 'avx2', 'bf16'}
-    assert cpu_flags('Features\t: fp asimd bf16\n') == {'fp', 'asimd', 'bf16'}
-    assert cpu_flags('') == set()

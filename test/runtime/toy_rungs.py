@@ -14,7 +14,7 @@ from ros2_dice.runtime.cache import EngineCache
 from ros2_dice.runtime.engine_file import Sample
 from ros2_dice.runtime.ladder import Ladder
 from ros2_dice.runtime.protocol import FloatTensor
-from ros2_dice.runtime.rung import Progress, Rung, Stage
+from ros2_dice.runtime.rung import Progress, Referee, Rung, Stage
 
 SHAPE = (1, 3)
 LIMITS = {'metres': 1e-3}
@@ -54,6 +54,7 @@ class ToyRung:
     no: str = ''
     version: str = '1'
     device: str = 'cpu'
+    variant: str = ''
     batch: int = 1
     raises: Exception | None = None
     builds: int = 0
@@ -97,5 +98,5 @@ def ladder(folder: Path, *rungs: Rung, said: list[str] | None = None,
     """Return a ladder over a cache in a folder."""
     cache = EngineCache(folder, limit_bytes=limit_bytes,
                         say=said.append if said is not None else lambda line: None)
-    return Ladder(rungs, cache=cache, identity={'weights': weights}, reference=reference,
-                  measure=measure, limits=LIMITS)
+    return Ladder(rungs, cache=cache, identity={'weights': weights},
+                  referee=Referee(reference, measure, LIMITS))
