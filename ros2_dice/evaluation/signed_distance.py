@@ -23,7 +23,8 @@ _CHUNK = 2_000_000
 
 
 def signed_distances_m(points_m: FloatArray, vertices_m: FloatArray,
-                       faces: npt.NDArray[np.integer]) -> npt.NDArray[np.float64]:
+                       faces: npt.NDArray[np.integer],
+                       within_m: float = np.inf) -> npt.NDArray[np.float64]:
     """
     Return (N,) distance of points to the surface [m], negative inside.
 
@@ -31,11 +32,17 @@ def signed_distances_m(points_m: FloatArray, vertices_m: FloatArray,
         points_m: (N, 3) [m].
         vertices_m: (V, 3) [m].
         faces: (F, 3), counter-clockwise seen from outside.
+        within_m: points outside that are certainly farther may get inf, which is faster.
     """
     points = np.asarray(points_m, np.float64)
     corners = np.asarray(vertices_m, np.float64)[np.asarray(faces)]
-    distance = unsigned_distances_m(points, corners)
-    return np.where(winding_numbers(points, corners) > _INSIDE, -distance, distance)
+    inside = winding_numbers(points, corners) > _INSIDE
+    longest = np.linalg.norm(corners - np.roll(corners, 1, axis=1), axis=2).max()
+    bound, _ = KDTree(corners.reshape(-1, 3)).query(points)
+    signed = np.full(len(points), np.inf)
+    near = np.flatnonzero(inside | (np.asarray(bound) - longest <= within_m))
+    signed[near] = np.where(inside[near], -1.0, 1.0) * unsigned_distances_m(points[near], corners)
+    return signed
 
 
 def unsigned_distances_m(points_m: FloatArray, corners_m: FloatArray) -> npt.NDArray[np.float64]:

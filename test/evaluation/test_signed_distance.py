@@ -57,6 +57,16 @@ def test_distances_stay_under_a_rigid_motion():
     np.testing.assert_allclose(after, before, atol=1e-9)
 
 
+def test_only_what_is_far_outside_may_be_left_out():
+    rng = np.random.default_rng(6)
+    ball = trimesh.creation.icosphere(subdivisions=3, radius=0.09)
+    points = rng.normal(0, 0.1, (300, 3))
+    exact = signed_distances_m(points, ball.vertices, ball.faces)
+    quick = signed_distances_m(points, ball.vertices, ball.faces, within_m=0.01)
+    np.testing.assert_array_equal(quick[exact <= 0.01], exact[exact <= 0.01])
+    assert np.isinf(quick[exact > 0.06]).all()
+
+
 def test_no_points_no_distances():
     box = trimesh.creation.box()
     assert signed_distances_m(np.zeros((0, 3)), box.vertices, box.faces).shape == (0,)
