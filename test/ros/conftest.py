@@ -72,11 +72,15 @@ def factory() -> Factory:
 
 @pytest.fixture
 def make_dice(factory: Factory, context: Any) -> Iterator[Callable[..., DiceNode]]:
-    """`make_dice(active=True, **parameters)`: names with __ for the point."""
+    """
+    `make_dice(active=True, **parameters)`: names with __ for the point.
+
+    No image is too old unless a test says so: a loaded machine may take longer than the default.
+    """
     with contextlib.ExitStack() as running:
         def make(active: bool = True, **values: Any) -> DiceNode:
             overrides = [Parameter(name.replace('__', '.'), value=value)
-                         for name, value in values.items()]
+                         for name, value in {'input__max_age': 0.0, **values}.items()]
             dice = DiceNode(factory, context=context, parameter_overrides=overrides)
             if active:
                 dice.trigger_configure()
@@ -119,7 +123,7 @@ class Camera:
         """Publish an image and return what the node says to it."""
         before = len(self.meshes)
         message = self.send(number, **fields)
-        assert self._wait_until(lambda: len(self.meshes) > before, 10), 'no answer to an image'
+        assert self._wait_until(lambda: len(self.meshes) > before), 'no answer to an image'
         assert self.meshes[-1].header == message.header
         return self.meshes[-1]
 
@@ -153,3 +157,13 @@ def call(node: Any, wait_until: Callable[..., bool]) -> Callable[..., Any]:
         return future.result()
 
     return call
+
+
+@pytest.fixture
+def only(wait_until: Callable[..., bool]) -> Callable[[Callable[[], Any]], Any]:
+    """`only(infos)`: the one endpoint of a topic, once those of the last test are gone."""
+    def only(infos: Callable[[], Any]) -> Any:
+        assert wait_until(lambda: len(infos()) == 1), [info.node_name for info in infos()]
+        return infos()[0]
+
+    return only

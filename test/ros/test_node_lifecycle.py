@@ -87,7 +87,7 @@ def test_a_missing_asset_fails_configure_and_can_be_mended(make_dice, node, came
                     return status.message
         return ''
 
-    assert wait_until(told, 5)
+    assert wait_until(told)
     assert 'face_landmark.tflite' in told()
     assert 'ros2-dice assets pull face_landmark' in told()
     factory.asset_error = None
