@@ -167,6 +167,8 @@ class ParametricBody:
         self.parents = rig.parents
         self.shape_dirs = shape_dirs
         self.pose_dirs = rig.pose_dirs
+        self.regressor = rig.regressor
+        """(J, V) joints from the vertices of a body at rest."""
         self.rest_joints_m = rig.regressor @ rig.template
         """(J, 3) of the template [m]."""
         self.joint_dirs = np.einsum('jv,vcs->jcs', rig.regressor, shape_dirs, optimize=True)

@@ -33,10 +33,12 @@ from ros2_dice.types import FloatArray, HandJoints, Pose
 VERTICES, JOINTS, SHAPES = 778, 16, 10
 TIPS = np.array((744, 320, 443, 554, 671))
 """Vertices of the finger tips, thumb to little finger."""
+NETWORK_TIPS = np.array((745, 317, 445, 556, 673))
+"""Likewise, in the 21 joints that the network of DICE is given and gives; never mix the two."""
 TIP_SHARE = 0.7
 """The 21 joints have their tips at this share of the way from the last joint to the vertex."""
 THUMB_FIRST = np.array((0, 13, 14, 15, 16, 1, 2, 3, 17, 4, 5, 6, 18, 10, 11, 12, 19, 7, 8, 9, 20))
-"""The parametric 21 joints in the order of the network's own joints."""
+"""The 21 joints (wrist, index, middle, little, ring, thumb, tips) as wrist, thumb to little."""
 LICENSE = 'LicenseRef-MANO'
 _CHAINS = np.array(((13, 14, 15), (1, 2, 3), (4, 5, 6), (10, 11, 12), (7, 8, 9)))
 """Thumb, index, middle, ring, little; the model has the little finger before the ring finger."""

@@ -12,6 +12,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from ros2_dice.bodies.parametric_hand import NETWORK_TIPS, THUMB_FIRST
 from ros2_dice.dice.formula import integers, unit
 
 FloatArray = npt.NDArray[np.float64]
@@ -22,10 +23,6 @@ HAND_PARENTS = (-1, 0, 1, 2, 0, 4, 5, 0, 7, 8, 0, 10, 11, 0, 13, 14)
 """Wrist, then index, middle, little, ring, thumb, three joints each."""
 HEAD_PARENTS = (-1, 0, 1, 1, 1)
 """Root, neck, jaw, left and right eye."""
-TEMPLATE_TIPS = (745, 317, 445, 556, 673)
-"""Thumb to little finger: the tips of the 21 joints that the network is given."""
-THUMB_FIRST = (0, 13, 14, 15, 16, 1, 2, 3, 17, 4, 5, 6, 18, 10, 11, 12, 19, 7, 8, 9, 20)
-"""Wrist, thumb, index, middle, ring, little from the model's own order and tips."""
 _HAND_RADII_M, _HEAD_RADII_M = (0.045, 0.095, 0.02), (0.075, 0.12, 0.095)
 _NECK_COUNT, _LANDMARKS = 200, 68
 
@@ -83,13 +80,13 @@ def standin_references(seed: int = 0) -> dict[str, FloatArray]:
     templates, sampling = standin_templates(seed), standin_decimation(seed)
     hand, head = templates['rh_ref_vs'], templates['head_ref_vs']
     rig, face = standin_hand(seed), standin_head(seed)
-    joints = np.concatenate((rig['J_regressor'] @ hand, hand[list(TEMPLATE_TIPS)]))
+    joints = np.concatenate((rig['J_regressor'] @ hand, hand[NETWORK_TIPS]))
     corners = face['faces'][face['lmk_faces_idx']]
     return {
-        'ref_rh_ref_kps': joints[list(THUMB_FIRST)],
+        'ref_rh_ref_kps': joints[THUMB_FIRST],
         'ref_head_ref_kps': (face['lmk_bary_coords'][..., None] * head[corners]).sum(-2),
-        'ref_rh_ref_vs_sub': _sample(sampling['hand_D0'], hand),
-        'ref_head_ref_vs_sub2': _sample(sampling['head_D1'], _sample(sampling['head_D0'], head))}
+        'ref_rh_ref_vs_sub': sample(sampling['hand_D0'], hand),
+        'ref_head_ref_vs_sub2': sample(sampling['head_D1'], sample(sampling['head_D0'], head))}
 
 
 def _body(name: str, seed: int, count: int, grid: tuple[int, int],
@@ -165,8 +162,9 @@ def _sampling(name: str, seed: int, rows: int,
     return np.repeat(np.arange(rows), 3), picked.ravel(), values.ravel()
 
 
-def _sample(matrix: tuple[IndexArray, IndexArray, FloatArray], vertices_m: FloatArray
-            ) -> FloatArray:
+def sample(matrix: tuple[IndexArray, IndexArray, FloatArray], vertices_m: FloatArray
+           ) -> FloatArray:
+    """Return a sparse matrix of `standin_decimation` times vertices (V, 3) [m]."""
     row, column, value = matrix
     result = np.zeros((int(row.max()) + 1, 3))
     np.add.at(result, row, value[:, None] * vertices_m[column])
