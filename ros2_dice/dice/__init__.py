@@ -9,12 +9,18 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
+from ros2_dice.dice.names import is_dead
 from ros2_dice.dice.standin import standin_hand, standin_head, standin_references
 
-_WITH_TORCH: dict[str, str] = {}
+_WITH_TORCH = {
+    'DiceNetwork': 'ros2_dice.dice.network',
+    'DiceOutput': 'ros2_dice.dice.network',
+    'formula_weights': 'ros2_dice.dice.formula_weights',
+    'official_shapes': 'ros2_dice.dice.formula_weights',
+}
 """Name: the module that holds it."""
 
-__all__ = ['standin_hand', 'standin_head', 'standin_references']
+__all__ = ['is_dead', 'standin_hand', 'standin_head', 'standin_references']
 
 
 def __getattr__(name: str) -> Any:

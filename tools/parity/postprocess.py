@@ -104,7 +104,7 @@ def _frame(stored: Mapping[str, np.ndarray], row: int, hand: ParametricHand,
 
 
 def _smoothed(stored: Mapping[str, np.ndarray]) -> dict[str, FloatArray]:
-    """Return the filtered series that the file asks for: as in the script, and with seconds for time and beta 0.7."""
+    """Return the filtered series: as in the script, and with seconds for time and beta 0.7."""
     found = {}
     for name, series, times in (
             ('euro_default', FrameOneEuro(), 'in_euro_t'),
