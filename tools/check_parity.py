@@ -5,15 +5,17 @@ Compare DICE with stored numbers of the original; exit status 1 beyond the publi
     python tools/check_parity.py parity_seed0.npz
     python tools/check_parity.py parity_seed0.npz --dtype float64 --simplified
     python tools/check_parity.py parity.npz --weights model.safetensors
+    python tools/check_parity.py postprocess.npz --postprocess
 
 Without --weights the network is filled by formula with the seed that the file names, as the
 published script fill_weights.py does. Bounds: 5e-5 for outputs and 5e-4 for intermediates in
-float32, 1e-10 for both in float64, all absolute.
+float32, 1e-10 for both in float64; 1e-7 m and 1e-5 px after the network, all absolute.
 """
 from __future__ import annotations
 
 import argparse
 import sys
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -28,15 +30,22 @@ from tools.parity.report import Report
 def main() -> int:
     """Run the comparison that the arguments ask for."""
     parser = argparse.ArgumentParser(description=(__doc__ or '').strip().splitlines()[0])
-    parser.add_argument('fixture', type=Path, help='parity_*.npz')
+    parser.add_argument('fixture', type=Path, help='parity_*.npz or postprocess*.npz')
     parser.add_argument('--weights', type=Path, help='.safetensors; default: filled by formula')
     parser.add_argument('--dtype', choices=('float32', 'float64'), default='float32')
     parser.add_argument('--simplified', action='store_true',
                         help='run the exactly simplified network')
+    parser.add_argument('--postprocess', action='store_true',
+                        help='the file is a postprocess*.npz: no network, always float64')
     options = parser.parse_args()
     report = Report()
     try:
-        _network(options, report)
+        if options.postprocess:
+            from tools.parity.postprocess import compare_postprocess
+
+            compare_postprocess(_read(options.fixture), report)
+        else:
+            _network(options, report)
     except DiceError as error:
         print(f'check_parity: {error}', file=sys.stderr)
         return 1
@@ -48,7 +57,7 @@ def _read(path: Path) -> Mapping[str, np.ndarray]:
     try:
         with np.load(path, allow_pickle=False) as file:
             return dict(file)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
         raise AssetError(f'file {path.name}', got=str(error), expected='an .npz file') from error
 
 

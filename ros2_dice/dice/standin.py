@@ -162,8 +162,8 @@ def _sampling(name: str, seed: int, rows: int,
     return np.repeat(np.arange(rows), 3), picked.ravel(), values.ravel()
 
 
-def sample(matrix: tuple[IndexArray, IndexArray, FloatArray], vertices_m: FloatArray
-           ) -> FloatArray:
+def sample(matrix: tuple[IndexArray, IndexArray, FloatArray],
+           vertices_m: npt.NDArray[np.floating]) -> FloatArray:
     """Return a sparse matrix of `standin_decimation` times vertices (V, 3) [m]."""
     row, column, value = matrix
     result = np.zeros((int(row.max()) + 1, 3))

@@ -46,8 +46,8 @@ def outputs_of(seed: int, presence: float = 0.9) -> Outputs:
 
 
 def made(rigs: tuple[ParametricHand, ParametricHead], given: Outputs,
-         behaviour: Behaviour = Behaviour()) -> Captured:
-    return capture(given, *rigs, behaviour)
+         behaviour: Behaviour | None = None) -> Captured:
+    return capture(given, *rigs, behaviour or Behaviour())
 
 
 def test_everything_is_the_published_one(shared_dice, capsys):

@@ -64,8 +64,10 @@ def _frame(stored: Mapping[str, np.ndarray], row: int, hand: ParametricHand,
 
     parts = ('cam_param', 'rh_betas', 'rh_transl', 'rh_rot', 'rh_pose', 'face_shape', 'face_exp',
              'face_pose', 'face_rot', 'face_transl')
-    outputs = Outputs(*(given(name) for name in parts), given('deform'),
-                      given('hand_contact')[:, 0], given('head_contact')[:, 0], presence=1.0)
+    outputs = Outputs(
+        **{name: given(name) for name in parts}, deform_ungated=given('deform'),
+        hand_contact=given('hand_contact')[:, 0], head_contact=given('head_contact')[:, 0],
+        presence=1.0)
     raw_hand = hand.posed(outputs.rh_betas, outputs.rh_rot, outputs.rh_pose, outputs.rh_transl)
     raw_head = head.posed(outputs.face_shape, outputs.face_exp, outputs.face_pose,
                           outputs.face_rot, outputs.face_transl)
