@@ -192,6 +192,13 @@ def view(record: TensorRecord, values: np.ndarray) -> np.ndarray:
                                            writeable=False)
 
 
+def numbers_in_pickle(value: Any, label: str) -> np.ndarray:
+    """Return the numbers of a tensor or array that came in a plain pickle; else AssetError."""
+    if isinstance(value, TensorRecord) and value.storage.values is not None:
+        return view(value, value.storage.values)
+    return dense(value, label)
+
+
 def refuse_legacy(path: Path) -> None:
     """Raise AssetError for the formats of torch.save before version 1.6."""
     with open_plain(path) as stream:

@@ -9,6 +9,15 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
+from ros2_dice.dice.folder import model_folder, models_folder
+from ros2_dice.dice.imported import (
+    ImportedModel,
+    ModelState,
+    ModelStatus,
+    check_imported,
+    imported_folders,
+    load_imported,
+)
 from ros2_dice.dice.names import is_dead
 from ros2_dice.dice.standin import standin_hand, standin_head, standin_references
 
@@ -20,7 +29,9 @@ _WITH_TORCH = {
 }
 """Name: the module that holds it."""
 
-__all__ = ['is_dead', 'standin_hand', 'standin_head', 'standin_references']
+__all__ = ['ImportedModel', 'ModelState', 'ModelStatus', 'check_imported', 'imported_folders',
+           'is_dead', 'load_imported', 'model_folder', 'models_folder', 'standin_hand',
+           'standin_head', 'standin_references']
 
 
 def __getattr__(name: str) -> Any:
