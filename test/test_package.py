@@ -55,7 +55,7 @@ ARROWS = {
     'ros': {'types', 'parameters', 'bodies', 'estimator', 'render', 'assets', 'share',
             'pictures', 'upright'},
     # The outermost room; it starts nodes and reads their recordings, without rclpy of its own.
-    'cli': {'types', 'parameters', 'bodies', 'estimator', 'render', 'assets', 'share',
+    'cli': {'types', 'parameters', 'bodies', 'estimator', 'render', 'assets', 'share', 'dice',
             'evaluation', 'runtime', 'ros', 'pictures', 'upright'},
 }
 

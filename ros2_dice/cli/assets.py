@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ros2_dice.cli.progress import progress_bar
+
 if TYPE_CHECKING:
     from ros2_dice.assets import Asset
 
@@ -95,20 +97,9 @@ def pull_with_bar(names: Iterable[str] = (), *, source: Path | None = None, forc
     Raises:
         AssetError: as `ros2_dice.assets.pull`.
     """
-    from rich.console import Console
-    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
-
     from ros2_dice.assets import pull
 
-    console = Console(stderr=True)
-    with Progress(TextColumn('{task.description}'), BarColumn(), DownloadColumn(),
-                  TimeRemainingColumn(), console=console, transient=True,
-                  disable=not console.is_terminal) as bar:
-        task = bar.add_task('', total=None)
-
-        def show(text: str, done_bytes: int, total_bytes: int) -> None:
-            bar.update(task, description=text, completed=done_bytes, total=total_bytes or None)
-
+    with progress_bar() as show:
         return pull(names, source=source, force=force, directory=directory, progress=show)
 
 

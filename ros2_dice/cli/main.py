@@ -23,13 +23,17 @@ VERBS = {
     'demo': 'Run camera, node and recorder on a clip, picture, bag or camera; show the result.',
     'estimate': 'Estimate pictures without ROS: overlay, meshes and JSON for each.',
     'assets': 'Show the files that the estimators need; fetch what is missing.',
+    'import': 'Read your DICE weights and bodies into a folder that the node can load.',
     'doctor': 'Say what is installed, what can run here, and how to get the rest.',
     'benchmark': 'Time an estimator on a clip, stage by stage.',
     'evaluate': 'Say how good an estimator is, on labels and on generated truth.',
     'parameters': "Print the table of the node's parameters.",
     'version': 'Print the version.',
 }
-"""Verb to its line in the help; module `ros2_dice.cli.<verb>`."""
+"""Verb to its line in the help; module `ros2_dice.cli.<verb>`, but for those of `_MODULES`."""
+
+_MODULES = {'import': 'import_weights'}
+"""Verbs that can't be the name of a module."""
 
 EXAMPLES = """
 [bold]Examples[/bold]
@@ -80,7 +84,7 @@ def load_verb(verb: str) -> Any:
         ConfigError: a Python package that it needs is not installed.
     """
     try:
-        module = importlib.import_module(f'ros2_dice.cli.{verb}')
+        module = importlib.import_module(f'ros2_dice.cli.{_MODULES.get(verb, verb)}')
     except ImportError as error:
         if debugging():
             raise

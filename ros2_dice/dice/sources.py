@@ -2,6 +2,7 @@
 """The files of the official setup: what each is for, whence it comes, under which licence."""
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -51,22 +52,28 @@ SOURCES = {row.key: row for row in (
 NEEDED = tuple(key for key, row in SOURCES.items() if not row.instead)
 
 
-def find_sources(folder: Path) -> dict[str, Path]:
+def find_sources(folder: Path, known: Collection[str] = ()) -> dict[str, Path]:
     """
     Return the official files that lie anywhere in a folder, by key.
+
+    Args:
+        folder: to look through.
+        known: keys that are not looked for.
 
     Raises:
         AssetError: there is none, or two of one name.
     """
     found: dict[str, Path] = {}
     for key, row in SOURCES.items():
+        if key in known:
+            continue
         paths = sorted(path for path in folder.rglob(row.file) if path.is_file())
         if len(paths) > 1:
             raise AssetError(f'{folder} has {len(paths)} files {row.file}', expected='one',
                              next_step=f'name the right one with --{key}')
         if paths:
             found[key] = paths[0]
-    if not found:
+    if not found and not known:
         raise AssetError(f'{folder} has none of the official files',
                          expected=', '.join(row.file for row in SOURCES.values()))
     return found
