@@ -1,0 +1,156 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+A torch module behind the `Engine` protocol: eager on a CPU, replayed as a CUDA graph on a GPU.
+
+On a GPU nothing is allocated after the start: inputs and outputs have pinned host buffers and
+fixed places on the device, copies run on one stream of their own, and the module is recorded once
+and replayed.
+"""
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ros2_dice.errors import EngineError
+from ros2_dice.runtime.protocol import FloatTensor, OutOfMemory
+
+_WARM_UPS = 3
+"""Runs before a graph is recorded: libraries choose their kernels and workspaces in them."""
+
+
+class TorchEngine:
+    """
+    A module with one input, on a device.
+
+    Args:
+        module: in eval mode, on the device, in the types in which it is to compute; its input and
+            outputs are float32.
+        input_name: of the input.
+        shape: of the input, with the batch.
+        names: of the outputs, in order.
+        device: cpu or cuda:N.
+        precision: what it computes in, for the record.
+        threads: CPU threads on a CPU; 0 = torch's own choice.
+
+    Raises:
+        OutOfMemory: the device has too little.
+    """
+
+    def __init__(self, module: nn.Module, input_name: str, shape: Sequence[int],
+                 names: Sequence[str], *, device: str = 'cpu', precision: str = 'fp32',
+                 threads: int = 0) -> None:
+        self.device = device
+        self.precision = precision
+        self.name = 'torch' if device == 'cpu' else 'cuda_graph'
+        self._input_name = input_name
+        self._module: nn.Module | None = module
+        self._threads = threads
+        self._graph: Any = None
+        pinned = device != 'cpu'
+        self._host_input = torch.zeros(*shape, pin_memory=pinned)
+        self.inputs: Mapping[str, tuple[int, ...]] = {input_name: tuple(shape)}
+        with out_of_memory_named(self.name), torch.inference_mode():
+            if pinned:
+                self._stream = torch.cuda.Stream(device)
+                self._device_input = self._host_input.to(device)
+                results = self._record()
+                self._device_results = results
+            else:
+                results = self._limited()
+        self._host_results = {name: torch.empty(value.shape, pin_memory=pinned)
+                              for name, value in zip(names, results)}
+        self.outputs: Mapping[str, tuple[int, ...]] = {
+            name: tuple(value.shape) for name, value in self._host_results.items()}
+        self._arrays = {name: value.numpy() for name, value in self._host_results.items()}
+
+    @property
+    def device_results(self) -> Sequence[Tensor]:
+        """Return the outputs where they were computed, for work that goes on there."""
+        return self._device_results if self._graph is not None else tuple(
+            self._host_results.values())
+
+    def buffer(self, name: str) -> FloatTensor:
+        """Return the input's own memory; see `Engine.buffer`."""
+        assert name == self._input_name
+        return self._host_input.numpy()
+
+    def infer(self, values: Mapping[str, FloatTensor]) -> Mapping[str, FloatTensor]:
+        """Run the module once; see `Engine.infer`."""
+        memory = self._host_input.numpy()
+        value = values.get(self._input_name)
+        if self._module is None or value is None or value.shape != memory.shape:
+            got = 'closed' if self._module is None else None if value is None else value.shape
+            raise EngineError(f'input {self._input_name!r} of the {self.name} engine', got=got,
+                              expected=f'shape {memory.shape} and a loaded engine')
+        if value is not memory:
+            np.copyto(memory, value)
+        with out_of_memory_named(self.name), torch.inference_mode():
+            if self._graph is None:
+                for result, host in zip(self._limited(), self._host_results.values()):
+                    host.copy_(result)
+            else:
+                with torch.cuda.stream(self._stream):
+                    self._device_input.copy_(self._host_input, non_blocking=True)
+                    self.replay()
+                    for result, host in zip(self._device_results, self._host_results.values()):
+                        host.copy_(result, non_blocking=True)
+                self._stream.synchronize()
+        return self._arrays
+
+    def replay(self) -> None:
+        """Run the recorded graph on what lies in `device_input`; on a GPU only."""
+        self._graph.replay()
+
+    @property
+    def device_input(self) -> Tensor:
+        """Return the input's place on the device, to be filled there."""
+        return self._device_input if self._graph is not None else self._host_input
+
+    def close(self) -> None:
+        """Release module, graph and buffers."""
+        self._module = self._graph = None
+        self._device_results = ()
+
+    def _limited(self) -> Sequence[Tensor]:
+        """Run the module on the CPU with the threads that were given."""
+        assert self._module is not None
+        before = torch.get_num_threads()
+        if self._threads:
+            torch.set_num_threads(self._threads)
+        try:
+            return tuple(self._module(self._host_input))
+        finally:
+            torch.set_num_threads(before)
+
+    def _record(self) -> Sequence[Tensor]:
+        """Record the module as a graph on the engine's stream."""
+        assert self._module is not None
+        with torch.cuda.stream(self._stream):
+            for _ in range(_WARM_UPS):
+                self._module(self._device_input)
+        self._stream.synchronize()
+        self._graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(self._graph, stream=self._stream):
+            results = tuple(self._module(self._device_input))
+        return results
+
+
+@contextmanager
+def out_of_memory_named(label: str) -> Iterator[None]:
+    """Turn torch's out-of-memory error into ours, so that callers can step down."""
+    try:
+        yield
+    except torch.cuda.OutOfMemoryError as error:
+        torch.cuda.empty_cache()
+        raise OutOfMemory(f'the {label} engine', got=str(error).partition('.')[0],
+                          expected='memory on the device',
+                          next_step='lower backend.memory_limit or the batch') from error
+    except RuntimeError as error:
+        raise EngineError(f'the {label} engine', got=str(error).partition('\n')[0],
+                          expected='a run without an error',
+                          next_step='ros2-dice doctor') from error

@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A torch module as it is, or recorded as a CUDA graph: nothing is built ahead."""
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from ros2_dice.errors import EngineError, install_hint
+from ros2_dice.runtime.protocol import Engine
+from ros2_dice.runtime.rung import Progress
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+class TorchRung:
+    """
+    Torch on a CPU, or a CUDA graph of the module on a GPU.
+
+    Args:
+        module: returns the module for a precision, on the CPU, in eval mode.
+        input_name: of the input.
+        shape: of the input, without the batch.
+        names: of the outputs, in order.
+        device: cpu or cuda:N.
+        precision: fp32, or fp16 and bf16 on a GPU.
+        batch: of the input.
+        threads: CPU threads on a CPU.
+        compiled: let torch.compile fuse what it can before the graph is recorded; on a GPU only,
+            and it takes minutes the first time.
+    """
+
+    built = False
+
+    def __init__(self, module: Callable[[str], nn.Module], input_name: str, shape: Sequence[int],
+                 names: Sequence[str], *, device: str = 'cpu', precision: str = 'fp32',
+                 batch: int = 1, threads: int = 0, compiled: bool = False) -> None:
+        self.name = 'torch' if device == 'cpu' else 'cuda_graph'
+        self.variant = 'compiled' if compiled else ''
+        self.device = device
+        self.precision = precision
+        self.batch = batch
+        self._module = module
+        self._input_name = input_name
+        self._shape = (batch, *shape)
+        self._names = names
+        self._threads = threads
+
+    def obstacle(self) -> str:
+        """Return why it can't run here, empty = it can."""
+        try:
+            import torch
+        except ModuleNotFoundError:
+            return f'torch is not installed ({install_hint("dice")})'
+        if self.device != 'cpu':
+            if not torch.cuda.is_available():
+                return 'torch finds no CUDA device'
+            if int(self.device.partition(':')[2]) >= torch.cuda.device_count():
+                return f'there are {torch.cuda.device_count()} CUDA devices'
+        return ''
+
+    def versions(self) -> Mapping[str, str]:
+        """Return torch's version and the device's name."""
+        import torch
+
+        device = '' if self.device == 'cpu' else torch.cuda.get_device_name(self.device)
+        return {'torch': torch.__version__, 'device_name': device}
+
+    def build(self, progress: Progress) -> bytes:
+        """Raise EngineError: there is nothing to build."""
+        raise EngineError(self.name, expected='an engine that is built')
+
+    def load(self, payload: memoryview) -> Engine:
+        """Return a warm engine; see `Rung.load`."""
+        from ros2_dice.runtime.torch_engine import TorchEngine, out_of_memory_named
+
+        module = self._module(self.precision)
+        with out_of_memory_named(self.name):
+            if self.device != 'cpu':
+                module = copy.deepcopy(module).to(self.device)  # others share it
+            if self.variant:
+                module.compile(dynamic=False)
+        return TorchEngine(module, self._input_name, self._shape, self._names,
+                           device=self.device, precision=self.precision, threads=self._threads)
