@@ -65,7 +65,7 @@ def _network(options: argparse.Namespace, report: Report) -> None:
     try:
         import torch
 
-        from ros2_dice.dice.formula_weights import formula_weights
+        from ros2_dice.dice.weight_formula import formula_weights
         from tools.parity.network import compare_network
     except ImportError as error:
         raise ConfigError(f"the network can't run: {error}", next_step=install_hint('dice')

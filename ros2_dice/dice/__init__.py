@@ -24,8 +24,10 @@ from ros2_dice.dice.standin import standin_hand, standin_head, standin_reference
 _WITH_TORCH = {
     'DiceNetwork': 'ros2_dice.dice.network',
     'DiceOutput': 'ros2_dice.dice.network',
-    'formula_weights': 'ros2_dice.dice.formula_weights',
-    'official_shapes': 'ros2_dice.dice.formula_weights',
+    'formula_weights': 'ros2_dice.dice.weight_formula',
+    'ParametricOutput': 'ros2_dice.dice.simplified',
+    'simplify': 'ros2_dice.dice.simplified',
+    'official_shapes': 'ros2_dice.dice.weight_formula',
 }
 """Name: the module that holds it."""
 

@@ -61,9 +61,12 @@ def cell_scorer() -> nn.Sequential:
                          nn.Linear(64, 1))
 
 
-def upsample(linear: nn.Linear, x: Tensor) -> Tensor:
-    """Return (N, V', C) of (N, V, C): a linear layer V to V' over vertices, for each channel."""
-    return torch.matmul(linear.weight, x) + linear.bias[:, None]
+class Upsampling(nn.Linear):
+    """A linear layer over vertices instead of channels, the same for each channel."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Return (N, V', C) of (N, V, C)."""
+        return torch.matmul(self.weight, input) + self.bias[:, None]
 
 
 def gate_deformation(presence: Tensor, deformation_m: Tensor) -> Tensor:

@@ -113,7 +113,7 @@ def import_standins(folder: Path, seed: int = 0, progress: Progress = no_progres
     Raises:
         AssetError: the folder can't be written.
     """
-    from ros2_dice.dice.formula_weights import formula_weights
+    from ros2_dice.dice.weight_formula import formula_weights
 
     with new_folder(folder) as new:
         progress('Making weights', 0, 0)

@@ -21,9 +21,9 @@ from ros2_dice.dice.heads import (
     FACE_PARAMETERS,
     HAND_PARAMETERS,
     IKNet,
+    Upsampling,
     cell_scorer,
     gate_deformation,
-    upsample,
 )
 from ros2_dice.dice.hrnet import HRNet
 from ros2_dice.dice.transformer import Stage, StageShape
@@ -106,19 +106,19 @@ class DiceNetwork(nn.Module):
         self.cam_param_fc = nn.Linear(3, 1)
         self.cam_param_fc2 = nn.Linear(tokens.TOKENS, 250)
         self.cam_param_fc3 = nn.Linear(250, 3)
-        self.hand_upsampling = nn.Linear(195, 778)
-        self.head_upsampling1 = nn.Linear(559, 1675)
-        self.head_upsampling2 = nn.Linear(1675, 5023)
+        self.hand_upsampling = Upsampling(195, 778)
+        self.head_upsampling1 = Upsampling(559, 1675)
+        self.head_upsampling2 = Upsampling(1675, 5023)
         self.hand_param_regressor = IKNet(778, sum(HAND_PARAMETERS.values()))
         self.face_param_regressor = IKNet(1675, sum(FACE_PARAMETERS.values()))
 
         self.feat_downsampler = nn.Linear(tokens.TOKEN_WIDTH, interaction_stages[0].inputs)
         self.deform_encoder = nn.Sequential(*(Stage(shape, heads) for shape in interaction_stages))
-        self.hand_contact_upsampling = nn.Linear(195, 778)
-        self.head_contact_upsampling1 = nn.Linear(559, 1675)
-        self.head_contact_upsampling2 = nn.Linear(1675, 5023)
-        self.head_deform_upsampling1 = nn.Linear(559, 1675)
-        self.head_deform_upsampling2 = nn.Linear(1675, 5023)
+        self.hand_contact_upsampling = Upsampling(195, 778)
+        self.head_contact_upsampling1 = Upsampling(559, 1675)
+        self.head_contact_upsampling2 = Upsampling(1675, 5023)
+        self.head_deform_upsampling1 = Upsampling(559, 1675)
+        self.head_deform_upsampling2 = Upsampling(1675, 5023)
 
         self.contact_feat_extractor = cell_scorer()
         self.contact_classifier = nn.Sequential(nn.Linear(tokens.CELLS, 1), nn.Sigmoid())
@@ -157,9 +157,9 @@ class DiceNetwork(nn.Module):
         per_token = self.cam_param_fc(points).transpose(1, 2)
         camera = self.cam_param_fc3(self.cam_param_fc2(per_token)).flatten(1)
         hand_vs_sub = points[:, tokens.HAND_VERTICES]
-        hand_vs = upsample(self.hand_upsampling, hand_vs_sub)
+        hand_vs = self.hand_upsampling(hand_vs_sub)
         head_vs_sub2 = points[:, tokens.HEAD_VERTICES]
-        head_vs_sub1 = upsample(self.head_upsampling1, head_vs_sub2)
+        head_vs_sub1 = self.head_upsampling1(head_vs_sub2)
         hand = self.hand_param_regressor(hand_vs).split(list(HAND_PARAMETERS.values()), 1)
         face = self.face_param_regressor(head_vs_sub1).split(list(FACE_PARAMETERS.values()), 1)
 
@@ -167,11 +167,11 @@ class DiceNetwork(nn.Module):
         hand_logits = touch[:, tokens.HAND_VERTICES, 3:]
         head_logits2 = touch[:, tokens.HEAD_VERTICES, 3:]
         # Upsample logits; the sigmoid comes last, at every resolution.
-        head_logits1 = upsample(self.head_contact_upsampling1, head_logits2)
-        head_logits = upsample(self.head_contact_upsampling2, head_logits1)
+        head_logits1 = self.head_contact_upsampling1(head_logits2)
+        head_logits = self.head_contact_upsampling2(head_logits1)
         deform_sub2 = touch[:, tokens.HEAD_VERTICES, :3]
-        deform_sub1 = upsample(self.head_deform_upsampling1, deform_sub2)
-        deform = upsample(self.head_deform_upsampling2, deform_sub1)
+        deform_sub1 = self.head_deform_upsampling1(deform_sub2)
+        deform = self.head_deform_upsampling2(deform_sub1)
 
         presence = self.contact_classifier(self.contact_feat_extractor(cells).flatten(1))
         return DiceOutput(
@@ -179,9 +179,9 @@ class DiceNetwork(nn.Module):
             hand_joints=points[:, tokens.HAND_JOINTS], head_joints=points[:, tokens.HEAD_JOINTS],
             hand_vs_sub=hand_vs_sub, hand_vs=hand_vs,
             head_vs_sub2=head_vs_sub2, head_vs_sub1=head_vs_sub1,
-            head_vs=upsample(self.head_upsampling2, head_vs_sub1),
+            head_vs=self.head_upsampling2(head_vs_sub1),
             hand_contact_sub=torch.sigmoid(hand_logits),
-            hand_contact=torch.sigmoid(upsample(self.hand_contact_upsampling, hand_logits)),
+            hand_contact=torch.sigmoid(self.hand_contact_upsampling(hand_logits)),
             head_contact_sub2=torch.sigmoid(head_logits2),
             head_contact_sub1=torch.sigmoid(head_logits1),
             head_contact=torch.sigmoid(head_logits),

@@ -94,7 +94,10 @@ def _exact_taps(network: Any) -> Taps:
 
 def _simplified_taps(network: Any) -> Taps:
     """Return where the intermediates appear that the simplified network still forms."""
-    return {'backbone': (network.backbone, False)}
+    return {'backbone': (network.backbone, False),
+            **{f'mesh0_layer{index}': (layer, False)
+               for index, layer in enumerate(network.mesh.stages[0])},
+            'mesh2': (network.mesh, False)}
 
 
 @contextmanager
