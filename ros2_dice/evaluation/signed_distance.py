@@ -34,27 +34,30 @@ def signed_distances_m(points_m: FloatArray, vertices_m: FloatArray,
         faces: (F, 3), counter-clockwise seen from outside.
         within_m: points outside that are certainly farther may get inf, which is faster.
     """
-    points = np.asarray(points_m, np.float64)
-    corners = np.asarray(vertices_m, np.float64)[np.asarray(faces)]
-    inside = winding_numbers(points, corners) > _INSIDE
+    vertices = np.asarray(vertices_m, np.float64)
+    middle = vertices.mean(0)  # products of coordinates lose digits far from the origin
+    points, vertices = np.asarray(points_m, np.float64) - middle, vertices - middle
+    corners = vertices[np.asarray(faces)]
+    inside = winding_numbers(points, vertices, faces) > _INSIDE
     longest = np.linalg.norm(corners - np.roll(corners, 1, axis=1), axis=2).max()
     bound, _ = KDTree(corners.reshape(-1, 3)).query(points)
     signed = np.full(len(points), np.inf)
     near = np.flatnonzero(inside | (np.asarray(bound) - longest <= within_m))
-    signed[near] = np.where(inside[near], -1.0, 1.0) * unsigned_distances_m(points[near], corners)
+    signed[near] = np.where(inside[near], -1.0, 1.0) * _unsigned_m(
+        points[near], corners, np.asarray(bound)[near])
     return signed
 
 
-def unsigned_distances_m(points_m: FloatArray, corners_m: FloatArray) -> npt.NDArray[np.float64]:
-    """Return (N,) distance of points (N, 3) to the nearest of triangles (F, 3, 3) [m]."""
+def _unsigned_m(points_m: FloatArray, corners_m: FloatArray, bound_m: FloatArray
+                ) -> npt.NDArray[np.float64]:
+    """Return (N,) distance to the nearest of triangles (F, 3, 3), given the nearest corner's."""
     centre = corners_m.mean(1)
     radius = np.linalg.norm(corners_m - centre[:, None], axis=2).max(1)
-    bound, _ = KDTree(corners_m.reshape(-1, 3)).query(points_m)
     squared = np.empty(len(points_m))
     for chunk in _chunks(len(points_m), len(corners_m)):
         points = points_m[chunk]
-        apart = np.linalg.norm(points[:, None] - centre[None], axis=2)
-        row, triangle = np.nonzero(apart - radius <= np.asarray(bound)[chunk, None] + _SLACK_M)
+        apart = _lengths(points, centre)
+        row, triangle = np.nonzero(apart - radius <= bound_m[chunk, None] + _SLACK_M)
         a, b, c = (corners_m[triangle, k] for k in range(3))
         _, offset = closest_on_triangles(points[row], a, b, c)
         first = np.flatnonzero(np.diff(row, prepend=-1))
@@ -62,24 +65,38 @@ def unsigned_distances_m(points_m: FloatArray, corners_m: FloatArray) -> npt.NDA
     return np.sqrt(squared)
 
 
-def winding_numbers(points_m: FloatArray, corners_m: FloatArray) -> npt.NDArray[np.float64]:
+def winding_numbers(points_m: FloatArray, vertices_m: FloatArray,
+                    faces: npt.NDArray[np.integer]) -> npt.NDArray[np.float64]:
     """
-    Return (N,) how often triangles (F, 3, 3) wind around points (N, 3): 1 inside, 0 outside.
+    Return (N,) how often a mesh winds around points (N, 3): 1 inside, 0 outside.
 
-    Points outside the box around the triangles get 0 at once: from there even an open mesh fills
-    less than half of the view, so that they are outside anyway.
+    Points outside the box around the mesh get 0 at once: from there even an open mesh fills less
+    than half of the view, so that they are outside anyway. All products with a point p are written
+    out as those of the corners a, b, c plus terms linear in p, which are matrix products.
     """
-    low, high = corners_m.min((0, 1)), corners_m.max((0, 1))
+    corners = vertices_m[faces]
+    low, high = corners.min((0, 1)), corners.max((0, 1))
     found = np.zeros(len(points_m))
     boxed = np.flatnonzero(((points_m >= low) & (points_m <= high)).all(1))
-    for chunk in _chunks(len(boxed), len(corners_m)):
+    a, b, c = (corners[:, k] for k in range(3))
+    volume, area = dot(a, cross(b, c)), cross(b, c) + cross(c, a) + cross(a, b)
+    for chunk in _chunks(len(boxed), len(corners)):
         points = points_m[boxed[chunk]]
-        a, b, c = (corners_m[None, :, k] - points[:, None] for k in range(3))
-        la, lb, lc = (np.sqrt(dot(v, v)) for v in (a, b, c))
-        solid = np.arctan2(dot(a, cross(b, c)),
-                           la * lb * lc + dot(a, b) * lc + dot(b, c) * la + dot(c, a) * lb)
+        square = (points ** 2).sum(1)[:, None]
+        length = _lengths(points, vertices_m)
+        la, lb, lc = (length[:, faces[:, k]] for k in range(3))
+        below = la * lb * lc
+        for u, v, lw in ((a, b, lc), (b, c, la), (c, a, lb)):
+            below += (dot(u, v) - points @ (u + v).T + square) * lw
+        solid = np.arctan2(volume - points @ area.T, below)
         found[boxed[chunk]] = solid.sum(1) / (2 * np.pi)
     return found
+
+
+def _lengths(points: FloatArray, others: FloatArray) -> npt.NDArray[np.float64]:
+    """Return (N, M) distances of points (N, 3) and (M, 3)."""
+    squared = (points ** 2).sum(1)[:, None] - 2.0 * (points @ others.T) + (others ** 2).sum(1)
+    return np.sqrt(np.maximum(squared, 0.0))
 
 
 def _chunks(points: int, triangles: int) -> list[slice]:

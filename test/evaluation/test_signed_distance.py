@@ -39,9 +39,8 @@ def test_distances_are_those_of_trimesh():
 def test_a_hole_leaves_inside_inside():
     ball = trimesh.creation.icosphere(subdivisions=3, radius=0.1)
     top = ball.vertices[ball.faces].mean(1)[:, 2] > 0.08
-    corners = ball.vertices[ball.faces[~top]]
-    winding = winding_numbers(np.array([(0, 0, 0.0), (0, 0, -0.09), (0, 0, 0.099), (0, 0, 0.2)]),
-                              corners)
+    points = np.array([(0, 0, 0.0), (0, 0, -0.09), (0, 0, 0.099), (0, 0, 0.2)])
+    winding = winding_numbers(points, ball.vertices, ball.faces[~top])
     assert (winding > 0.5).tolist() == [True, True, False, False]
 
 
