@@ -2,6 +2,7 @@
 """The list of processes, their command lines, and the runner."""
 from __future__ import annotations
 
+import itertools
 import json
 import signal
 import subprocess
@@ -243,9 +244,26 @@ def test_stop_ends_even_what_ignores_signals(monkeypatch):
     running[1].stdin.close()
 
 
-def test_watch_ends_when_the_first_process_ends(monkeypatch):
+def test_watch_ends_when_the_first_process_ends(monkeypatch, capfd):
     made = script(monkeypatch, first='raise SystemExit(3)', other='import time; time.sleep(60)')
     assert watch([made['first'], made['other']], lambda: False) == 3
+    said = capfd.readouterr().err
+    assert said.count('first ended with status 3: not started again (respawn is false)\n') == 1
+
+
+def test_watch_says_once_that_a_helper_has_crashed(monkeypatch, tmp_path, capfd):
+    crash = f'import os, pathlib\npathlib.Path({str(tmp_path / "gone")!r}).touch()\nos.abort()'
+    wait = ('import pathlib, time\n'
+            f'while not pathlib.Path({str(tmp_path / "end")!r}).exists():\n    time.sleep(0.01)')
+    made = script(monkeypatch, main=wait, helper=crash)
+    calls = itertools.count()
+
+    def asked():
+        if (tmp_path / 'gone').exists() and next(calls) > 20:
+            (tmp_path / 'end').touch()
+
+    assert watch([made['main'], made['helper']], asked) == 0
+    assert capfd.readouterr().err.count('helper was killed by signal 6: not started again') == 1
 
 
 def test_watch_starts_a_crashed_process_again(monkeypatch, tmp_path):
@@ -259,12 +277,13 @@ def test_watch_starts_a_crashed_process_again(monkeypatch, tmp_path):
     assert log.read_text() == 'xxx'
 
 
-def test_watch_does_not_repeat_what_was_refused(monkeypatch, tmp_path):
+def test_watch_does_not_repeat_what_was_refused(monkeypatch, tmp_path, capfd):
     log = tmp_path / 'log'
     script(monkeypatch, strict=f'open({str(log)!r}, "a").write("x"); raise SystemExit(2)')
     process = Process('strict', 'strict', respawn=True)
     assert watch([process], lambda: False, respawn_delay_s=0.01) == 2
     assert log.read_text() == 'x'
+    assert 'strict refused its arguments or parameters' in capfd.readouterr().err
 
 
 def test_watch_stops_everything_when_asked(monkeypatch):

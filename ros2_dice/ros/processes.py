@@ -269,11 +269,17 @@ def watch(wanted: Sequence[Process], asked: Callable[[], object], *,
     """
     running = [start(process) for process in wanted]
     due_s: dict[int, float] = {}
+    told: set[int] = set()
     try:
         while not asked():
             now_s = time.monotonic()
             for index, process in enumerate(wanted):
-                if running[index].poll() in (None, 0, REFUSED) or not process.respawn:
+                status = running[index].poll()
+                if status is not None and index not in told and (
+                        line := _not_again(process, status)):
+                    told.add(index)
+                    print(line, file=sys.stderr, flush=True)
+                if status in (None, 0, REFUSED) or not process.respawn:
                     continue
                 if now_s >= due_s.setdefault(index, now_s + respawn_delay_s):
                     del due_s[index]
@@ -285,6 +291,16 @@ def watch(wanted: Sequence[Process], asked: Callable[[], object], *,
         return 0
     finally:
         stop(running)
+
+
+def _not_again(process: Process, status: int) -> str:
+    """Return why a process that has ended is not started again; empty = it is, or ended well."""
+    if status == REFUSED and process.respawn:
+        return f'{process.name} refused its arguments or parameters: not started again'
+    if status and not process.respawn:
+        how = f'was killed by signal {-status}' if status < 0 else f'ended with status {status}'
+        return f'{process.name} {how}: not started again (respawn is false)'
+    return ''
 
 
 def run(make: Callable[[], Sequence[Process]], *, settle_s: float = 0.0) -> int:
