@@ -22,7 +22,7 @@ from ros2_dice.ros.domain import DOMAIN_VARIABLE, DomainClaim
 from ros2_dice.ros.processes import Process, added_environment, processes, start, stop
 
 START_TIMEOUT_S = 120.0
-_SETTLE_S = 8.0
+_SETTLE_S = 20.0
 _LOG_LINES = 8
 
 
@@ -91,9 +91,14 @@ class _Child:
 
 
 def _die_with_parent() -> None:
-    """Ask Linux to interrupt this child when the demo is killed."""
+    """
+    Ask Linux to end this child when the demo is killed.
+
+    By SIGTERM, which ends a Python that has not come to its handlers yet, too: the exception that
+    SIGINT makes there can be swallowed.
+    """
     if sys.platform == 'linux':
-        ctypes.CDLL(None).prctl(1, signal.SIGINT, 0, 0, 0)
+        ctypes.CDLL(None).prctl(1, signal.SIGTERM, 0, 0, 0)
 
 
 class Session:

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import cv2
-from rclpy.event_handler import QoSSubscriptionMatchedInfo, SubscriptionEventCallbacks
 from rclpy.node import Node
 from rclpy.serialization import deserialize_message, serialize_message
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
@@ -41,7 +40,7 @@ _DRAIN_S = 3.0
 
 
 class RecorderNode(Node):
-    """Subscribes to `image` or `image/compressed`, `camera_info` and the node's topics."""
+    """Subscribes to the node's topics, then to `image` or `image/compressed` and `camera_info`."""
 
     def __init__(self) -> None:
         super().__init__('recorder')
@@ -50,10 +49,9 @@ class RecorderNode(Node):
         name = str(declare('node', 'dice').value)
         self._quality = int(declare('jpeg_quality', 90).value or 90)
         paced = bool(declare('reliable_images', True).value)
-        compressed = declare('image_transport', 'raw').value == 'compressed'
-        images = reliable(200) if paced else best_effort(10)
+        self._compressed = declare('image_transport', 'raw').value == 'compressed'
+        self._image_qos = reliable(200) if paced else best_effort(10)
         self._bag = BagWriter(Path(path))
-        self._matched: dict[str, int] = {}
         self._early: list[tuple[str, str, bytes]] = []
         self._newest_ns: int | None = None
         self._statistics: dict[str, object] = {}
@@ -63,18 +61,27 @@ class RecorderNode(Node):
         # A topology set is sent again and again; once in the recording is enough.
         self._topologies = b''
 
-        if compressed:
-            self._record(CompressedImage, 'image/compressed', images)
-        else:
-            self.create_subscription(Image, 'image', self._take_image, images)
-            self._compressed_topic = self.resolve_topic_name('image') + '/compressed'
-        self._record(CameraInfo, 'camera_info', images)
+        # The latched one comes last: the node hears of subscriptions in their order, so once it
+        # has sent that, it sends the others, too.
         for kind, topic, qos in ((HandFaceMeshArray, 'hand_face_meshes', reliable(200)),
                                  (ContactArray, 'contacts', reliable(200)),
                                  (HandJointsArray, 'hand_joints', reliable(200)),
                                  (Statistics, 'statistics', reliable(50)),
                                  (MeshTopologyArray, 'topologies', latched())):
             self._record(kind, f'{name}/{topic}', qos)
+
+    def _hear_images(self) -> None:
+        """
+        Subscribe to the images, now that the node's results are heard.
+
+        A paced source waits for this subscription, so its first result is in the recording.
+        """
+        if self._compressed:
+            self._record(CompressedImage, 'image/compressed', self._image_qos)
+        else:
+            self.create_subscription(Image, 'image', self._take_image, self._image_qos)
+            self._compressed_topic = self.resolve_topic_name('image') + '/compressed'
+        self._record(CameraInfo, 'camera_info', self._image_qos)
 
     def _record(self, kind: Any, topic: str, qos: Any) -> None:
         """Subscribe to a topic and store its messages as they arrive."""
@@ -88,6 +95,8 @@ class RecorderNode(Node):
             elif kind is MeshTopologyArray:
                 if cdr == self._topologies:
                     return
+                if not self._topologies:
+                    self._hear_images()
                 self._topologies = cdr
                 self._store(full, type_name, cdr, None)
                 return
@@ -96,12 +105,7 @@ class RecorderNode(Node):
                 self._newest_ns = stamp_ns
             self._store(full, type_name, cdr, stamp_ns or None)
 
-        def matched(info: QoSSubscriptionMatchedInfo) -> None:
-            self._matched[topic] = info.current_count
-
-        self.create_subscription(
-            kind, topic, take, qos, raw=True,
-            event_callbacks=SubscriptionEventCallbacks(matched=matched))
+        self.create_subscription(kind, topic, take, qos, raw=True)
 
     def _store(self, topic: str, type_name: str, cdr: bytes, time_ns: int | None) -> None:
         """Write, or keep until the first image says what time it is."""
@@ -148,12 +152,9 @@ class RecorderNode(Node):
         if not last and time.monotonic() < self._reported_s + _REPORT_EVERY_S:
             return
         self._reported_s = time.monotonic()
-        ready = sum(count > 0 for topic, count in self._matched.items()
-                    if topic.endswith(('hand_face_meshes', 'contacts', 'hand_joints',
-                                       'statistics', 'topologies'))) == 5
-        print(json.dumps({'ready': ready, 'recorded': self._bag.counts, 'last': last,
-                          'unreadable': self._unreadable,
-                          'statistics': self._statistics}), flush=True)
+        print(json.dumps({
+            'ready': bool(self._topologies), 'recorded': self._bag.counts, 'last': last,
+            'unreadable': self._unreadable, 'statistics': self._statistics}), flush=True)
 
     def drain(self, step: Callable[[float], bool]) -> None:
         """Take what has arrived but not been taken yet: until nothing comes for a moment."""

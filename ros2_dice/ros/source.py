@@ -22,13 +22,15 @@ from rclpy.node import Node
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from ros2_dice.errors import DiceError
-from ros2_dice.msg import HandFaceMeshArray
+from ros2_dice.msg import HandFaceMeshArray, MeshTopologyArray
 from ros2_dice.ros.bag import header_stamp_ns
 from ros2_dice.ros.inputs import EPOCH_NS, Shot, Source, open_source
-from ros2_dice.ros.qos import best_effort, reliable
+from ros2_dice.ros.qos import best_effort, latched, reliable
 from ros2_dice.ros.running import Running
 
 _REPORT_EVERY_S = 0.2
+_GREETING_S = 10.0
+"""So long is waited for a sign that the node knows the subscription to its results."""
 _LAST_RESULTS_S = 2.0
 """After the last image in real time: so long without a result means that no more will come."""
 
@@ -58,6 +60,13 @@ class SourceNode(Node):
         self.create_subscription(
             HandFaceMeshArray, 'results', self._take_result, reliable(100), raw=True,
             event_callbacks=SubscriptionEventCallbacks(matched=self._match))
+        # The node hears of subscriptions in their order: once it has sent its latched topic here,
+        # it sends its results, too. The match that this side sees does not say so.
+        results = self.resolve_topic_name('results')
+        self._known_to_node = False
+        self.create_subscription(
+            MeshTopologyArray, results.rpartition('/')[0] + '/topologies', self._become_known,
+            latched(), raw=True)
         self.sent = 0
         self.skipped: list[str] = []
         self._info_content = b''
@@ -111,7 +120,8 @@ class SourceNode(Node):
         return ''
 
     def _wait_for_listeners(self, step: Callable[[float], bool]) -> str:
-        give_up_s = time.monotonic() + self._start_timeout_s
+        begin_s = time.monotonic()
+        give_up_s = begin_s + self._start_timeout_s
         while self._images.get_subscription_count() < self._wait_for or not self._results_matched:
             if not step(0.05):
                 return 'stopped'
@@ -119,6 +129,10 @@ class SourceNode(Node):
                 return (f'after {self._start_timeout_s:g} s only '
                         f'{self._images.get_subscription_count()} of {self._wait_for} listen to '
                         f'{self._images.topic_name}')
+        # Whoever publishes results without that topic has had time to find this subscription.
+        while not self._known_to_node and time.monotonic() < begin_s + _GREETING_S:
+            if not step(0.05):
+                return 'stopped'
         return ''
 
     def _publish_infos(self, shot: Shot, step: Callable[[float], bool]) -> None:
@@ -158,6 +172,9 @@ class SourceNode(Node):
 
     def _match(self, info: QoSSubscriptionMatchedInfo) -> None:
         self._results_matched = info.current_count
+
+    def _become_known(self, cdr: bytes) -> None:
+        self._known_to_node = True
 
     def _skip(self, line: str) -> None:
         self.skipped.append(line)
