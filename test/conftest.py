@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import importlib.util
 import os
 import shutil
 import subprocess
@@ -108,3 +109,16 @@ def start() -> Iterator[Callable[..., subprocess.Popen[Any]]]:
         for stream in (process.stdout, process.stderr, process.stdin):
             if stream is not None:
                 stream.close()
+
+
+@pytest.fixture(scope='session')
+def standin_files() -> Any:
+    """Give tools/make_standin_files.py as a module; the test is skipped without torch."""
+    pytest.importorskip('torch')
+    spec = importlib.util.spec_from_file_location(
+        'make_standin_files', ROOT / 'tools' / 'make_standin_files.py')
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
