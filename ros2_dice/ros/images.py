@@ -3,8 +3,8 @@
 Image messages to pixels, without cv_bridge and, where the layout allows, without a copy.
 
 Works on anything with the fields of sensor_msgs Image and CompressedImage; needs no ROS.
-Encodings are those of sensor_msgs/image_encodings.hpp and REP-118. Of 16-bit samples the high
-byte is kept, so mono16 is taken to use its full range.
+Encodings are those of sensor_msgs/image_encodings.hpp and REP-118. Of 16-bit samples the highest
+eight bits are kept that the camera uses; how many it uses, the message does not say.
 """
 from __future__ import annotations
 
@@ -47,7 +47,8 @@ for _pattern, _code in _BAYER.items():
     _PACKED[f'bayer_{_pattern}16'] = (1, 2, _code)
 
 
-def message_pixels(message: Image, encoding: str = 'auto') -> tuple[Pixels, Order]:
+def message_pixels(message: Image, encoding: str = 'auto',
+                   sample_bits: int = 16) -> tuple[Pixels, Order]:
     """
     Return the pixels (H, W, 3) uint8 of an image message, and their channel order.
 
@@ -55,6 +56,8 @@ def message_pixels(message: Image, encoding: str = 'auto') -> tuple[Pixels, Orde
 
     Args:
         encoding: `input.encoding`: replaces the message's own unless `auto`.
+        sample_bits: `input.sample_bits`, 8 to 16: what 16-bit samples use, from the lowest bit;
+            brighter ones become white.
 
     Raises:
         ImageError: unknown encoding, no pixels, rows longer than `step`, or too few data.
@@ -76,8 +79,7 @@ def message_pixels(message: Image, encoding: str = 'auto') -> tuple[Pixels, Orde
         raise ImageError(f'image width of {name}', got=width_px, expected='an even number')
     samples = _rows(data, width_px * channels * sample_bytes, height_px, message.step, name)
     if sample_bytes == 2:
-        # The byte order is that of the samples; only their high byte is looked at.
-        samples = samples[:, (0 if message.is_bigendian else 1)::2]
+        samples = _highest_bits(samples, bool(message.is_bigendian), sample_bits)
     pixels = _channels(samples, width_px, channels)
     if code is not None:
         return cv2.cvtColor(pixels, code), 'bgr'  # type: ignore[return-value]
@@ -107,6 +109,15 @@ def _rows(data: Pixels, row_bytes: int, rows: int, step_bytes: int, name: str) -
                          expected=f'{needed} bytes for {rows} rows of {step_bytes} in {name}',
                          next_step='the message was cut off; check the camera driver')
     return np.lib.stride_tricks.as_strided(data, (rows, row_bytes), (step_bytes, 1))
+
+
+def _highest_bits(samples: Pixels, big_endian: bool, bits: int) -> Pixels:
+    """Return (rows, samples) of (rows, bytes of 16-bit samples); a view where all bits count."""
+    high, low = (samples[:, 0::2], samples[:, 1::2])[::1 if big_endian else -1]
+    if bits == 16:
+        return high
+    values = high.astype(np.uint16) << 8 | low
+    return np.minimum(values >> (bits - 8), 255).astype(np.uint8)
 
 
 def _channels(samples: Pixels, width_px: int, channels: int) -> Pixels:

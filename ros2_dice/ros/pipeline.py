@@ -179,7 +179,8 @@ class Pipeline:
     def _pixels(self, message: Image | CompressedImage) -> tuple[Pixels, Order]:
         if isinstance(message, CompressedImage):
             return compressed_pixels(message.data)
-        return message_pixels(message, self._settings.text('input.encoding'))
+        return message_pixels(message, self._settings.text('input.encoding'),
+                              self._settings.integer('input.sample_bits'))
 
     def _fail(self, arrival: Arrival, size_px: tuple[int, int], kind: str, error: Exception,
               stages_s: dict[str, float]) -> None:

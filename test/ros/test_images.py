@@ -98,6 +98,29 @@ def test_sixteen_bits_of_either_byte_order(encoding, big, padding):
     np.testing.assert_array_equal(as_bgr(pixels, order), expected(encoding))
 
 
+@pytest.mark.parametrize('big', [False, True])
+@pytest.mark.parametrize(('encoding', 'bits'), [
+    ('mono16', 8), ('mono16', 10), ('mono16', 12), ('16UC1', 15), ('bgr16', 12), ('bgra16', 12)])
+def test_cameras_that_use_the_lower_bits(encoding, bits, big):
+    samples = (WIDE[encoding].astype(np.uint16) << (bits - 8)).astype('>u2' if big else '<u2')
+    image = message(samples, encoding, 7, big)
+    pixels, order = message_pixels(image, sample_bits=bits)
+    np.testing.assert_array_equal(as_bgr(pixels, order), expected(encoding))
+    assert message_pixels(image)[0].max() < 256 >> (15 - bits), 'dark without it'
+
+
+def test_a_sample_of_more_bits_than_expected_is_white():
+    samples = np.full((HEIGHT, WIDTH), 1 << 12, '<u2')
+    assert (message_pixels(message(samples, 'mono16'), sample_bits=12)[0] == 255).all()
+
+
+@pytest.mark.parametrize('pattern', PATTERNS)
+def test_bayer_of_twelve_bits(pattern):
+    mosaic = np.full((HEIGHT, WIDTH), 100 << 4, '<u2')
+    pixels, _ = message_pixels(message(mosaic, f'bayer_{pattern}16'), sample_bits=12)
+    assert (pixels == 100).all()
+
+
 @pytest.mark.parametrize('padding', [0, 10])
 @pytest.mark.parametrize('encoding', CLOSE)
 def test_yuv(encoding, padding):
