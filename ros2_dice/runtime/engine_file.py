@@ -89,7 +89,8 @@ def read_entry(path: Path) -> Entry:
     """
     with path.open('rb') as stream:
         try:
-            view = memoryview(mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ))
+            # Private: a library that wants writable memory never changes the file.
+            view = memoryview(mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_COPY))
         except ValueError:
             raise _damaged(path, 'empty') from None
     if len(view) < _START_BYTES + _DIGEST_BYTES or view[:len(MAGIC)] != MAGIC:

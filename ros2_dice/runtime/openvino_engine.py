@@ -22,13 +22,16 @@ class OpenVinoEngine:
         compiled: an `openvino.CompiledModel` with fixed shapes.
         label: its name in errors.
         precision: what it computes in, as parameter `backend.precision`.
+        memory: what the compiled network keeps its weights in; it must live as long.
     """
 
     name = 'openvino'
     device = 'cpu'
 
-    def __init__(self, compiled: Any, label: str, precision: str) -> None:
+    def __init__(self, compiled: Any, label: str, precision: str, memory: Any = None) -> None:
         import openvino
+
+        self._memory = memory
 
         if any(port.partial_shape.is_dynamic for port in (*compiled.inputs, *compiled.outputs)):
             raise EngineError(f'network {label}', got='dynamic shapes',
@@ -90,6 +93,7 @@ class OpenVinoEngine:
         """Release the network."""
         self._request = None
         self._results = {}
+        self._memory = None
 
 
 def load_openvino(path: str | Path, *, threads: int, precision: str = 'f32',

@@ -42,6 +42,7 @@ class OpenVinoRung:
     name = 'openvino'
     device = 'cpu'
     built = True
+    exact = False
 
     def __init__(self, precision: str, model: Callable[[], Any], referee: Referee, *,
                  threads: int, batch: int = 1, variant: str = '') -> None:
@@ -88,15 +89,16 @@ class OpenVinoRung:
         """Return a warm engine; see `Rung.load`."""
         import openvino
 
-        # A copy of its own: the engine keeps its weights in it, and the file may go.
-        data = np.array(np.frombuffer(payload, np.uint8))
+        data = np.frombuffer(payload, np.uint8)
+        if payload.readonly:
+            data = data.copy()
         try:
             compiled = openvino.Core().import_model(
                 openvino.Tensor(data, shared_memory=True), 'CPU', compile_options(self._threads))
         except Exception as error:
             raise EngineError('compiled network', got=first_line(error),
                               expected='one of this version of OpenVINO') from error
-        return OpenVinoEngine(compiled, f'openvino {self.precision}', self.precision)
+        return OpenVinoEngine(compiled, f'openvino {self.precision}', self.precision, data)
 
     def _compile(self, model: Any) -> Any:
         import openvino

@@ -2,6 +2,7 @@
 """Which processor this is, and which of its instructions matter to networks."""
 from __future__ import annotations
 
+import ctypes
 import platform
 import re
 from functools import lru_cache
@@ -41,3 +42,14 @@ def processor_name() -> str:
         return platform.machine()
     model = re.search(r'^(?:model name|Model)\s*:\s*(.*)$', text, re.MULTILINE)
     return model[1].strip() if model else platform.machine()
+
+
+@lru_cache
+def cuda_driver() -> str:
+    """Return the version of the NVIDIA driver's interface, e.g. `13.0`; empty = no driver."""
+    version = ctypes.c_int()
+    try:
+        ctypes.CDLL('libcuda.so.1').cuDriverGetVersion(ctypes.byref(version))
+    except (OSError, AttributeError):
+        return ''
+    return f'{version.value // 1000}.{version.value % 1000 // 10}'

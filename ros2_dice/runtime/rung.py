@@ -102,6 +102,9 @@ class Rung(Protocol):
     built: bool
     """True = it is built once and kept; False = `load` needs no payload."""
 
+    exact: bool
+    """True = it is what the reference is made with: there is nothing to compare."""
+
     def obstacle(self) -> str:
         """Return why it can't run here, best with the command that helps; empty = it can."""
         ...

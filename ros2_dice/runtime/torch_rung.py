@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import copy
+import importlib.util
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from ros2_dice.errors import EngineError, install_hint
+from ros2_dice.runtime.processor import cuda_driver
 from ros2_dice.runtime.protocol import Engine
 from ros2_dice.runtime.rung import Progress
 
@@ -41,6 +43,7 @@ class TorchRung:
         self.device = device
         self.precision = precision
         self.batch = batch
+        self.exact = device == 'cpu' and precision == 'fp32'
         self._module = module
         self._input_name = input_name
         self._shape = (batch, *shape)
@@ -49,11 +52,13 @@ class TorchRung:
 
     def obstacle(self) -> str:
         """Return why it can't run here, empty = it can."""
-        try:
-            import torch
-        except ModuleNotFoundError:
+        if self.device != 'cpu' and not cuda_driver():
+            return 'there is no NVIDIA driver here'
+        if importlib.util.find_spec('torch') is None:
             return f'torch is not installed ({install_hint("dice")})'
         if self.device != 'cpu':
+            import torch
+
             if not torch.cuda.is_available():
                 return 'torch finds no CUDA device'
             if int(self.device.partition(':')[2]) >= torch.cuda.device_count():

@@ -51,6 +51,7 @@ class ToyRung:
     precision: str = 'fp32'
     error: float = 0.0
     built: bool = True
+    exact: bool = False
     no: str = ''
     version: str = '1'
     device: str = 'cpu'
