@@ -201,16 +201,17 @@ def _module(path: tuple[str, ...], tensors: dict[str, Tensor], find: Any,
     path_class = _class(path, own, below)
     name = path_class.rpartition('.')[2]
     attributes = {**_attributes(name, own, below, find), **changes.get(name, {})}
-    tables = {
+    tables: dict[str, Any] = {
         '_parameters': OrderedDict((key, torch.nn.Parameter(value)) for key, value in own.items()
                                    if key not in buffers),
         '_buffers': OrderedDict((key, own[key]) for key in own if key in buffers),
         '_modules': OrderedDict((key, _module((*path, key), part, find, changes))
                                 for key, part in below.items())}
     if name.startswith('Conv') and 'bias' not in own:
-        tables['_parameters']['bias'] = None  # type: ignore[assignment]
-    return _with(find(path_class), training=False, **tables, **{
-        hook: OrderedDict() for hook in _HOOKS}, _non_persistent_buffers_set=set(), **attributes)
+        tables['_parameters']['bias'] = None
+    return _with(find(path_class), **{
+        'training': False, **tables, **{hook: OrderedDict() for hook in _HOOKS},
+        '_non_persistent_buffers_set': set(), **attributes})
 
 
 def _class(path: tuple[str, ...], own: Mapping[str, Tensor], below: Mapping[str, Any]) -> str:

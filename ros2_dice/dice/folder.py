@@ -117,6 +117,19 @@ def next_import(manifest: Mapping[str, Any]) -> str:
     return f'import again with {", ".join(missing)} added' if missing else ''
 
 
+def check_place(folder: Path) -> None:
+    """
+    Look whether a model may be imported into a folder.
+
+    Raises:
+        AssetError: the place is taken by something else than an imported model.
+    """
+    if folder.is_symlink() or (folder.exists() and not (
+            (folder / MANIFEST).is_file() or (folder.is_dir() and not any(folder.iterdir())))):
+        raise AssetError(f'{folder} is there and is not an imported model',
+                         expected='a new folder', next_step='name another one')
+
+
 @contextlib.contextmanager
 def new_folder(folder: Path) -> Iterator[Path]:
     """
@@ -127,10 +140,7 @@ def new_folder(folder: Path) -> Iterator[Path]:
     Raises:
         AssetError: the place is taken by something else, or can't be written.
     """
-    if folder.is_symlink() or (folder.exists() and not (
-            (folder / MANIFEST).is_file() or (folder.is_dir() and not any(folder.iterdir())))):
-        raise AssetError(f'{folder} is there and is not an imported model',
-                         expected='a new folder', next_step='name another one')
+    check_place(folder)
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         staging = Path(tempfile.mkdtemp(prefix=_STAGING_PREFIX, dir=folder.parent))

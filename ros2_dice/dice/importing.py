@@ -37,6 +37,7 @@ from ros2_dice.dice.folder import (
     MANIFEST,
     REFERENCE,
     WEIGHTS,
+    check_place,
     manifest_text,
     new_folder,
     write_synced,
@@ -75,6 +76,7 @@ def import_model(sources: Mapping[str, Path], folder: Path,
     if not sources:
         raise AssetError('nothing to import', expected='at least --checkpoint model.bin',
                          next_step='ros2-dice import --help; without the files: --stand-ins')
+    check_place(folder)
     rows = dict(_hashed(sources, progress))
     facts: dict[str, Any] = {}
     hand, head, references = _bodies(sources, facts)
