@@ -25,6 +25,10 @@ EXAMPLES = """
 [bold]Examples[/bold]
 
   ros2-dice evaluate labelled photos/ --json labelled.json --report page
+
+  ros2-dice evaluate decaf DecafDataset --camera 102 --every 10 --report page
+
+  ros2-dice evaluate predictions ours.npz theirs.npz --truth truth.npz
 """
 
 Json = Annotated[Path | None, typer.Option('--json', help='Write all figures here.')]
@@ -87,6 +91,122 @@ def on_labelled(
     typer.echo(f'{len(document["listed"])} rows listed only: their label settles nothing')
     if report is not None:
         write_report(labelled_report(document, answers, gallery), report)
+
+
+@app.command('decaf')
+def on_decaf(
+        folder: Annotated[Path, typer.Argument(
+            metavar='DIR', help='Your copy of the Decaf data set: assets, train, test.')],
+        json_file: Json = None, report: ReportFolder = None, model: Model = 'open',
+        split: Annotated[str, typer.Option(
+            '--split', help='test (subjects S1, S3, S6) or train.')] = 'test',
+        cameras: Annotated[list[str] | None, typer.Option(
+            '--camera', help='Only this camera; may be given more than once.')] = None,
+        every: Annotated[int, typer.Option('--every', min=1, help='Take each N-th frame.')] = 1,
+        limit: Annotated[int, typer.Option(
+            '--limit', min=0, help='Frames of each video at most; 0 = all.')] = 0,
+        masked: Annotated[bool, typer.Option(
+            '--masked/--unmasked', help='Black out the background, as published.')] = True
+        ) -> None:
+    """
+    Score an estimator on the Decaf data set, beside the published table.
+
+    The files are read where they are; nothing of them is copied.
+    """
+    from ros2_dice.assets import find_asset
+    from ros2_dice.bodies import load_open_bodies
+    from ros2_dice.errors import AssetError
+    from ros2_dice.estimator import create_estimator
+    from ros2_dice.evaluation.decaf import DecafDataset
+    from ros2_dice.evaluation.decaf_run import run_decaf
+    from ros2_dice.evaluation.decaf_truth import DecafTruth
+    from ros2_dice.evaluation.machine import environment
+    from ros2_dice.parameters import Settings
+
+    dataset = DecafDataset(folder, split)
+    sequences = dataset.sequences(tuple(cameras or ()))
+    problems = []
+    try:
+        truth = DecafTruth(dataset.assets, load_open_bodies(find_asset('open_bodies')))
+    except AssetError as error:
+        truth = None
+        problems.append(f'true meshes: {error}; touch and plausibility are scored by the contact '
+                        'labels alone')
+    settings = Settings({'model.id': model, 'tracking.deterministic_ids': True})
+    estimator = create_estimator(settings)
+    total = sum(min(-(-len(sequence) // every), limit or len(sequence)) for sequence in sequences)
+    try:
+        with _progress(total) as advance:
+            system = run_decaf(estimator, sequences, truth, masked=masked, every=every,
+                               limit=limit, advance=advance,
+                               threshold=settings.number('contact.threshold'))
+    finally:
+        estimator.close()
+    document = {'format': 'ros2-dice evaluate decaf 1', 'truth': f'Decaf, {split} split',
+                'every': every, 'limit': limit, 'masked': masked, 'problems': problems,
+                'systems': [system], 'environment': environment()}
+    print_problems(problems)
+    _show_systems(f'On the Decaf data set, {split} split', document, json_file, report)
+
+
+@app.command('predictions')
+def of_predictions(
+        files: Annotated[list[Path], typer.Argument(
+            metavar='FILE...', help='Results of other systems, or ours: .npz, one file each.')],
+        labels: Annotated[Path | None, typer.Option(
+            '--labels', help='Hold them against the labels.json of this folder.')] = None,
+        truth: Annotated[Path | None, typer.Option(
+            '--truth', help='Hold them against this file of the same format.')] = None,
+        json_file: Json = None, report: ReportFolder = None,
+        threshold: Annotated[float, typer.Option(
+            '--threshold', min=0.0, max=1.0,
+            help='Probability from which an answer says touch.')] = 0.5) -> None:
+    """
+    Score results of any system: touch, meshes, plausibility, beside the published table.
+
+    docs/evaluation.md describes the format.
+    """
+    from ros2_dice.evaluation.machine import environment
+    from ros2_dice.evaluation.material import load_material
+    from ros2_dice.evaluation.prediction_scores import score_against_labels, score_against_truth
+    from ros2_dice.evaluation.predictions import load_predictions
+
+    if (labels is None) == (truth is None):
+        raise ConfigError('predictions need something to be held against',
+                          expected='either --labels DIR or --truth FILE')
+    found = [load_predictions(path) for path in files]
+    if labels is not None:
+        material = load_material(labels)
+        systems = [score_against_labels(one, material, threshold) for one in found]
+    else:
+        assert truth is not None
+        true = load_predictions(truth)
+        with _progress(len(found) * len(true.frames)) as advance:
+            systems = [score_against_truth(one, true, threshold, advance) for one in found]
+    document = {'format': 'ros2-dice evaluate predictions 1',
+                'truth': (labels or truth or Path()).resolve().name, 'threshold': threshold,
+                'systems': systems, 'environment': environment()}
+    _show_systems('Predictions against truth', document, json_file, report)
+
+
+def _show_systems(title: str, document: dict[str, Any], json_file: Path | None,
+                  report: Path | None) -> None:
+    """Write and print the figures of systems beside each other."""
+    from ros2_dice.evaluation.labelled_report import SCORE_HEADER
+    from ros2_dice.evaluation.prediction_report import (
+        MESH_HEADER,
+        mesh_rows,
+        prediction_report,
+        touch_rows,
+    )
+
+    write_json(json_file, document)
+    systems = document['systems']
+    for header, rows in ((SCORE_HEADER, touch_rows(systems)), (MESH_HEADER, mesh_rows(systems))):
+        if rows:
+            print_table(header, rows)
+    if report is not None:
+        write_report(prediction_report(title, document), report)
 
 
 def write_json(path: Path | None, document: dict[str, Any]) -> None:

@@ -31,7 +31,8 @@ class Seen:
     cannot_tell: bool = False
     """There are such hands, and the estimator has no probability for any."""
     regions: tuple[tuple[str, str, float], ...] = ()
-    """Hand region, face region and probability of each contact that is listed."""
+    """Hand region, face region and probability of each contact that is listed; a name may be
+    empty where only the other is known."""
 
     @classmethod
     def of(cls, estimates: Iterable[HandFaceEstimate]) -> Seen:
@@ -59,11 +60,11 @@ class Seen:
 
     def hand_regions(self, threshold: float = 0.5) -> set[str]:
         """Return the hand regions that are said to touch."""
-        return {hand for hand, _, probability in self.regions if probability >= threshold}
+        return {hand for hand, _, chance in self.regions if hand and chance >= threshold}
 
     def face_regions(self, threshold: float = 0.5) -> set[str]:
         """Return the face regions that are said to be touched."""
-        return {face for _, face, probability in self.regions if probability >= threshold}
+        return {face for _, face, chance in self.regions if face and chance >= threshold}
 
 
 def _tip_distance(estimate: HandFaceEstimate) -> float:
