@@ -1,0 +1,144 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+Measure by how much the landmark networks miss the truth, on renders: model/landmark_noise.npz.
+
+    python tools/measure_landmark_noise.py [--scenes 400] [--seed 7] [--out FILE]
+
+Scenes of `SceneSampler` (people, poses, cameras and every kind of touch) are rendered with random
+light, skin tone and background; the networks look at the square that the true landmarks give, then
+twice at the one that their own landmarks give, as in a stream. What is kept is described in
+`ros2_dice.evaluation.network_noise`; the file is made from CC0 bodies and holds no picture.
+"""
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from ros2_dice.assets import find_asset
+from ros2_dice.bodies import OpenBodies, load_open_bodies
+from ros2_dice.contact.distance import vertex_normals
+from ros2_dice.evaluation.network_noise import (
+    LEAST_SCORE,
+    HandView,
+    face_in_picture,
+    face_view,
+)
+from ros2_dice.evaluation.synthetic import PEOPLE, Kind, Scene, SceneSampler
+from ros2_dice.fitting.camera_rays import ray_rotation
+from ros2_dice.landmarks.face import FaceObservation
+from ros2_dice.landmarks.hand import HandObservation
+from ros2_dice.landmarks.networks import Networks, load_networks
+from ros2_dice.landmarks.regions import face_from_landmarks, hand_from_landmarks
+from ros2_dice.parameters import Settings
+from ros2_dice.render.raster import interpolate, rasterize
+from ros2_dice.types import Frame
+
+KINDS: tuple[Kind, ...] = ('touch', 'hover', 'pass', 'apart')
+SKIN = np.array((206.0, 158.0, 132.0))
+COMPONENTS = 24
+LOOKS = 2
+
+
+def render(scene: Scene, bodies: OpenBodies, rng: np.random.Generator) -> npt.NDArray[np.uint8]:
+    """Return the scene (H, W, 3) RGB in random light before a random background."""
+    camera, hand = scene.camera, bodies.hand(scene.left)
+    parts = ((scene.hand_vertices_m.astype(float), hand.faces),
+             (scene.head_vertices_m.astype(float), bodies.head.faces))
+    vertices = np.concatenate([part for part, _ in parts])
+    faces = np.concatenate([parts[0][1], parts[1][1] + len(parts[0][0])])
+    normals = np.concatenate([vertex_normals(part, own.astype(np.int64)) for part, own in parts])
+    colour = np.concatenate([np.tile(SKIN, (len(parts[0][0]), 1)) * rng.uniform(0.9, 1.1),
+                             bodies.head.colours.astype(float)])
+    tone = rng.uniform(0.45, 1.1) * np.array((1, rng.uniform(0.9, 1.05), rng.uniform(0.85, 1.05)))
+    light = np.array((rng.normal(0.0, 0.7), rng.normal(-0.5, 0.4), -1.0))
+    ambient = rng.uniform(0.35, 0.7)
+    lit = np.clip(normals @ (light / np.linalg.norm(light)), 0.0, 1.0)
+    colour = colour * tone * (ambient + (1.0 - ambient) * lit)[:, None]
+    size = (camera.width_px, camera.height_px)
+    fragments = rasterize(camera.project(vertices), vertices[:, 2], faces, *size)
+    picture = cv2.resize(rng.uniform(20, 230, (6, 8, 3)).astype(np.float32), size,
+                         interpolation=cv2.INTER_CUBIC).reshape(-1, 3)
+    picture[fragments.pixel] = interpolate(fragments, faces, colour)
+    picture = cv2.GaussianBlur(picture.reshape(size[1], size[0], 3), (0, 0), 0.7)
+    return np.clip(picture + rng.normal(0, 3, picture.shape), 0, 255).astype(np.uint8)
+
+
+def look(networks: Networks, scene: Scene, bodies: OpenBodies, rng: np.random.Generator
+         ) -> tuple[HandObservation, FaceObservation]:
+    """Return what the networks see of the rendered scene."""
+    frame = Frame(render(scene, bodies, rng))
+    hand_px = scene.camera.project(bodies.hand(scene.left).landmarks(scene.hand))
+    face_px = scene.camera.project(bodies.head.landmarks(scene.head))
+    hand = networks.hand.observe(frame, hand_from_landmarks(hand_px, scene.left))
+    face = networks.face.observe(frame, face_from_landmarks(face_px))
+    for _ in range(LOOKS):
+        if hand.score > LEAST_SCORE:
+            hand = networks.hand.observe(frame, hand_from_landmarks(hand.points_px, scene.left))
+        if face.score > LEAST_SCORE:
+            face = networks.face.observe(frame, face_from_landmarks(face.points_px))
+    return hand, face
+
+
+def hand_error_m(scene: Scene, points_m: np.ndarray, hand: HandObservation, view: HandView
+                 ) -> np.ndarray:
+    """Return (21, 5): picture errors at the hand's depth, then metric ones [m]."""
+    seen = scene.camera.project(points_m)
+    picture = (hand.points_px - seen) @ view.turn.T * view.metres_per_px
+    true = (points_m - points_m.mean(0)) @ ray_rotation(
+        scene.camera, hand.points_px.mean(0)) * np.exp(-scene.hand.log_scale)
+    metric = hand.world_m - hand.world_m.mean(0) - true
+    return np.concatenate([picture, metric[:, :2] @ view.turn.T, metric[:, 2:]], 1)
+
+
+def main() -> None:
+    """Measure and write."""
+    parser = argparse.ArgumentParser(description='Measure the landmark networks on renders.')
+    parser.add_argument('--scenes', type=int, default=400)
+    parser.add_argument('--seed', type=int, default=7)
+    parser.add_argument('--out', type=Path, default=Path('model/landmark_noise.npz'))
+    options = parser.parse_args()
+    bodies = load_open_bodies(find_asset('open_bodies'))
+    networks = load_networks(Settings())
+    sampler = SceneSampler(bodies, spread=PEOPLE)
+    hands, faces = [], []
+    for number in range(options.scenes):
+        rng = np.random.default_rng([options.seed, number])
+        scene = sampler.sample(rng, KINDS[number % len(KINDS)])
+        hand, face = look(networks, scene, bodies, rng)
+        if hand.score >= LEAST_SCORE:
+            points = bodies.hand(scene.left).landmarks(scene.hand)
+            view = HandView.of(scene, points)
+            right = 1.0 - hand.right_probability if scene.left else hand.right_probability
+            hands.append((view.alike, hand_error_m(scene, points, hand, view),
+                          (hand.score, right)))
+        if face.score >= LEAST_SCORE:
+            points = bodies.head.landmarks(scene.head)
+            seen, along, metres_per_px = face_in_picture(scene, points)
+            depth = face.depth_px - face.depth_px.mean() - (along - along.mean()) / metres_per_px
+            error = np.column_stack((face.points_px - seen, depth)) * metres_per_px
+            faces.append((face_view(scene, points), error.ravel(), face.score))
+    networks.close()
+    errors = np.array([error for _, error, _ in faces])
+    mean = errors.mean(0)
+    _, _, axes = np.linalg.svd(errors - mean, full_matrices=False)
+    basis = axes[:COMPONENTS]
+    weights = (errors - mean) @ basis.T
+    rest = (errors - mean - weights @ basis).std(0).reshape(468, 3)
+    small = np.float16
+    np.savez_compressed(
+        options.out, hand_view=np.array([view for view, _, _ in hands], small),
+        hand_error=np.array([error for _, error, _ in hands], small),
+        hand_score=np.array([score for _, _, score in hands], small),
+        face_view=np.array([view for view, _, _ in faces], small),
+        face_weights=weights.astype(small), face_basis=basis.astype(small),
+        face_mean=mean.astype(small), face_rest=rest.astype(small),
+        face_score=np.array([score for _, _, score in faces], small))
+    print(f'{len(hands)} hands and {len(faces)} faces of {options.scenes} scenes')
+
+
+if __name__ == '__main__':
+    main()
