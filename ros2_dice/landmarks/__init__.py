@@ -7,9 +7,9 @@ person in the frame: landmarks of the face and of up to two hands, as the networ
 smoothed), under names that last. Points are in image pixels, x right, y down, the first pixel's
 centre at 0.5; `fresh` tells a sight of this frame from the last one before a loss.
 
-How a frame goes: `track` looks where faces and hands were (`face`, `hand`), `search` spends the
-rest on what is missing, with the detectors (`detect`, `find_face`, `find_hand`, `body`); `judge`
-and `belief` decide what is real, `crowd` whose it is.
+How a frame goes: `track` looks where faces and hands were (`face`, `hand`) or, at speed, will be
+(`motion`), `search` spends the rest on what is missing, with the detectors (`detect`, `find_face`,
+`find_hand`, `body`); `judge` and `belief` decide what is real, `crowd` whose it is.
 """
 from ros2_dice.landmarks.crop import Region
 from ros2_dice.landmarks.face import FaceObservation

@@ -13,9 +13,11 @@ from ros2_dice.landmarks.face import FaceObservation
 from ros2_dice.landmarks.judge import PATIENT_LOOKS, QUICK_LOOKS, judge
 from ros2_dice.landmarks.networks import Networks
 from ros2_dice.landmarks.regions import (
+    REST,
     distance_over_size,
     face_from_detection,
     face_from_landmarks,
+    step_size,
 )
 from ros2_dice.types import Frame
 
@@ -27,6 +29,8 @@ _INSIST = 0.97
 """Quality that a face found from other starts needs: many starts, many chances to be wrong."""
 _STUBBORN = 0.45
 """Detections from this score are worth other starts where the landmark network sees no face."""
+_POLISH = 4
+"""Looks at most until the square of a new face comes to rest."""
 # Size (factor), turn [rad] and sideways shift (fraction of the size) of such starts. Profiles and
 # faces behind hands pull the detector's square off the face; a turned and shifted one settles.
 _STARTS = tuple(itertools.product((0.75, 0.6, 1.25, 1.0), (-0.5, 0.5, -0.25, 0.25),
@@ -109,7 +113,7 @@ class FaceFinder:
                        else self._judge(frame, square, needed, most_looks))
                 if one is not None and one.quality >= needed and not any(
                         same_face(one.face.roi, other) for other in seen):
-                    found.append(one)
+                    found.append(one._replace(face=self._polish(frame, one.face)))
                     seen.append(one.face.roi)
                     if most_looks is None:
                         return found
@@ -122,6 +126,18 @@ class FaceFinder:
                       lambda face: face_from_landmarks(face.points_px, face.roi.mirrored), square,
                       needed, most_looks)
         return FoundFace(*found) if found is not None else None
+
+    def _polish(self, frame: Frame, face: FaceObservation) -> FaceObservation:
+        """Return the look from which the square would not move any more."""
+        for _ in range(_POLISH):
+            region = face_from_landmarks(face.points_px, face.roi.mirrored)
+            if not region.is_sane() or step_size(face.roi, region) < REST:
+                break
+            nearer = self._networks.face.observe(frame, region)
+            if nearer.score < 0.9 * face.score:
+                break
+            face = nearer
+        return face
 
     def _insist(self, frame: Frame, square: Region) -> FoundFace | None:
         """Return the first good face from a ladder of starts around a square."""

@@ -18,9 +18,11 @@ from ros2_dice.landmarks.hand import HandObservation
 from ros2_dice.landmarks.judge import PATIENT_LOOKS, QUICK_LOOKS, judge
 from ros2_dice.landmarks.networks import Networks
 from ros2_dice.landmarks.regions import (
+    REST,
     distance_over_size,
     hand_from_detection,
     hand_from_landmarks,
+    step_size,
 )
 from ros2_dice.types import Frame
 
@@ -156,7 +158,11 @@ class HandFinder:
         return FoundHand(*found)
 
     def _polish(self, frame: Frame, hand: HandObservation) -> HandObservation:
-        """Return the mean of some more looks, so that a single picture is as calm as a stream."""
+        """
+        Return the mean of some more looks, so that a single picture is as calm as a stream.
+
+        Looks before the square came to rest do not count.
+        """
         looks = [hand]
         for _ in range(_POLISH):
             region = hand_from_landmarks(looks[-1].points_px, hand.roi.mirrored)
@@ -164,6 +170,7 @@ class HandFinder:
                 break
             looks.append(self._networks.hand.observe(frame, region))
         good = [one for one in looks if one.score >= 0.9 * hand.score]
+        good = [one for one in good if step_size(one.roi, good[-1].roi) <= REST]
 
         def mean(arrays: list[npt.NDArray[np.float32]]) -> npt.NDArray[np.float32]:
             return np.asarray(np.mean(np.asarray(arrays, np.float64), axis=0), np.float32)
@@ -171,7 +178,7 @@ class HandFinder:
         return replace(
             hand, points_px=mean([one.points_px for one in good]),
             depth_px=mean([one.depth_px for one in good]),
-            world_m=mean([one.world_m for one in good]),
+            world_m=mean([one.world_m for one in good]), roi=good[-1].roi,
             right_probability=float(np.mean([one.right_probability for one in good])))
 
 

@@ -9,6 +9,7 @@ from ros2_dice.landmarks.belief import Belief
 from ros2_dice.landmarks.crop import Region
 from ros2_dice.landmarks.face import FaceObservation
 from ros2_dice.landmarks.hand import HandObservation
+from ros2_dice.landmarks.motion import Motion
 from ros2_dice.landmarks.vote import SideVote
 from ros2_dice.types import Handedness
 
@@ -63,11 +64,13 @@ class HandTrack:
     belief: Belief
     misses: int = 0
     vote: SideVote = field(default_factory=SideVote)
+    motion: Motion = field(default_factory=Motion)
 
     def see(self, hand: HandObservation, stamp_ns: int) -> None:
         """Take over what this frame shows."""
         self.last, self.seen_ns, self.misses = hand, stamp_ns, 0
         self.vote.add(hand.right_probability)
+        self.motion.add(hand.points_px.mean(axis=0), stamp_ns)
 
 
 @dataclass

@@ -22,8 +22,9 @@ _RIGHT_EYE_CORNER, _LEFT_EYE_CORNER = 33, 263
 _PALM_POINTS = np.array((0, 1, 2, 3, 5, 6, 9, 10, 13, 14, 17, 18))
 """Wrist and the bones next to the palm: curled finger tips do not move the square."""
 
-_STEP = 0.06
-"""Step of a followed square (of its size, or half radians) that is taken over in full."""
+REST, STEP = 0.05, 0.1
+"""Steps of a followed square (of its size, or half radians): it rests up to one, and the other is
+made in full."""
 
 
 def face_from_detection(found: Detection) -> Region:
@@ -79,16 +80,23 @@ def follow(old: Region, new: Region) -> Region:
     """
     Return the square for the next look, between the last one and where the landmarks point.
 
-    The landmarks depend on the square and the square on the landmarks: taken over as it is, the
-    square never rests, even on a still picture. Small steps are therefore damped in proportion to
-    their size; steps from `_STEP` on are made in full, so that motion is not delayed.
+    The landmarks depend on the square and the square on the landmarks. Without a pause this loop
+    carries the square away for seconds, even on a still picture, and the hand's depth with it. So
+    the square rests while the landmarks stay near its middle: the network sees motion within a
+    square as well. Beyond that it is drawn along, and steps from `STEP` on are made in full.
     """
+    gain = min(1.0, max(0.0, (step_size(old, new) - REST) / (STEP - REST)))
     turn = math.remainder(new.angle_rad - old.angle_rad, 2.0 * math.pi)
     grow = math.log(new.size_px / old.size_px)
-    gain = min(1.0, max(distance_over_size(old, new), abs(grow), 0.5 * abs(turn)) / _STEP)
     return Region(old.cx_px + gain * (new.cx_px - old.cx_px),
                   old.cy_px + gain * (new.cy_px - old.cy_px),
                   old.size_px * math.exp(gain * grow), old.angle_rad + gain * turn, new.mirrored)
+
+
+def step_size(old: Region, new: Region) -> float:
+    """Return how far two squares differ: in place and size (of it), or half radians of turn."""
+    return max(distance_over_size(old, new), abs(math.log(new.size_px / old.size_px)),
+               0.5 * abs(math.remainder(new.angle_rad - old.angle_rad, 2.0 * math.pi)))
 
 
 def distance_over_size(a: Region, b: Region) -> float:

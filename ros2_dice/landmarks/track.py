@@ -2,6 +2,7 @@
 """Follows people from frame to frame; detectors run only for what is missing."""
 from __future__ import annotations
 
+import math
 import time
 
 from ros2_dice.landmarks.crop import Region
@@ -14,6 +15,7 @@ from ros2_dice.landmarks.ids import IdSource
 from ros2_dice.landmarks.networks import Networks, load_networks
 from ros2_dice.landmarks.persons import FaceTrack, HandTrack, PersonObservation
 from ros2_dice.landmarks.regions import (
+    STEP,
     distance_over_size,
     face_from_landmarks,
     follow,
@@ -176,11 +178,18 @@ class PersonTracker:
         region = hand_from_landmarks(track.last.points_px, mirrored)
         if not region.is_sane():
             return None
-        region = follow(track.last.roi, region)
-        hand = self._networks.hand.observe(frame, region)
-        seen = track.belief.add(hand.score, self._settings.number('detection.hand_threshold'))
+        threshold = self._settings.number('detection.hand_threshold')
+        hand = None
+        x, y = track.motion.step_px(frame.stamp_ns)
+        if math.hypot(x, y) > STEP * region.size_px:
+            # A fast hand would be at the edge of the square, where the network sees it badly.
+            hand = self._networks.hand.observe(
+                frame, region._replace(cx_px=region.cx_px + x, cy_px=region.cy_px + y))
+        if hand is None or hand.score < threshold:
+            hand = self._networks.hand.observe(frame, follow(track.last.roi, region))
+        seen = track.belief.add(hand.score, threshold)
         after = hand_from_landmarks(hand.points_px, mirrored)
-        if not seen or not after.is_sane() or distance_over_size(after, region) > _JUMP:
+        if not seen or not after.is_sane() or distance_over_size(after, hand.roi) > _JUMP:
             return None
         return hand
 

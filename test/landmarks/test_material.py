@@ -82,6 +82,24 @@ def test_mirrored_picture_gives_the_mirrored_hand(networks: Networks, material: 
     assert apart.max() < 0.01 * plain.observation.roi.size_px
 
 
+def test_slow_motion_comes_through(networks: Networks, material: Path) -> None:
+    """A picture that creeps by a fifth of a pixel a frame takes its landmarks with it."""
+    pixels = read_picture(material / 's/palm.jpg').bgr()
+    tracker = PersonTracker(Settings(), networks=networks)
+    places, squares, step_px = [], set(), 0.2
+    for number in range(60):
+        matrix = np.array([[1.0, 0.0, step_px * number], [0.0, 1.0, 0.0]])
+        moved = cv2.warpAffine(pixels, matrix, pixels.shape[1::-1],
+                               borderMode=cv2.BORDER_REPLICATE)
+        seen = tracker.observe(Frame(np.asarray(moved, np.uint8), stamp_ns=number * 33_333_333,
+                                     channel_order='bgr'))
+        places.append(seen[0].hands[0].observation.points_px[:, 0].mean())
+        squares.add(seen[0].hands[0].observation.roi)
+    assert len(squares) < 60, 'the square rests now and then'
+    slope = np.polyfit(np.arange(50), places[10:], 1)[0]
+    assert slope == pytest.approx(step_px, rel=0.15)
+
+
 @pytest.mark.parametrize('code', [
     cv2.ROTATE_90_COUNTERCLOCKWISE, cv2.ROTATE_180, cv2.ROTATE_90_CLOCKWISE])
 def test_turned_picture(networks: Networks, material: Path, code: int) -> None:

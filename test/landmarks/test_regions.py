@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from ros2_dice.landmarks.crop import Region
 from ros2_dice.landmarks.regions import (
+    STEP,
     distance_over_size,
     face_from_detection,
     face_from_landmarks,
@@ -18,6 +19,7 @@ from ros2_dice.landmarks.regions import (
     hand_from_detection,
     hand_from_landmarks,
     rotated_box,
+    step_size,
 )
 from ros2_dice.landmarks.ssd import Detection
 
@@ -115,14 +117,32 @@ def test_follow_stays_between(old: Region, new: Region) -> None:
     assert distance_over_size(region, new) <= distance_over_size(old, new) * 41
     low, high = sorted((old.size_px, new.size_px))
     assert low * 0.999 <= region.size_px <= high * 1.001
-    if distance_over_size(old, new) > 0.06:
+    if distance_over_size(old, new) > STEP:
         assert region[:3] == pytest.approx(new[:3], rel=1e-6, abs=1e-6)
 
 
-def test_follow_damps_small_steps_and_turns_the_short_way() -> None:
-    """Noise is damped; half turns do not spin."""
+def test_follow_rests_where_landmarks_tremble_and_turns_the_short_way() -> None:
+    """Small steps move nothing at all, larger ones a little; half turns do not spin."""
     old = Region(100, 100, 100, math.pi - 0.001)
-    step = follow(old, old._replace(cx_px=101))
-    assert 100 < step.cx_px < 100.3
+    assert follow(old, old._replace(cx_px=104, size_px=97, angle_rad=old.angle_rad - 0.05)) == old
+    assert 100 < follow(old, old._replace(cx_px=106)).cx_px < 103
     turned_a_little = follow(old, old._replace(angle_rad=-math.pi + 0.001))
     assert abs(turned_a_little.angle_rad - old.angle_rad) < 0.01
+
+
+@pytest.mark.parametrize('step', [0.002, 0.01, 0.03])
+def test_follow_is_drawn_along_by_slow_motion(step: float) -> None:
+    """A slow thing drags its square behind it, evenly and never by more than a tenth."""
+    region, places = Region(0, 0, 1, 0.0), []
+    for number in range(200):
+        region = follow(region, Region(step * number, 0, 1, 0.0))
+        places.append(region.cx_px)
+        assert step * number - region.cx_px < STEP
+    np.testing.assert_allclose(np.diff(places[-20:]), step, rtol=0.05)
+
+
+@given(old=squares, new=squares)
+def test_step_size_knows_no_direction(old: Region, new: Region) -> None:
+    """The way back is as long, and nothing lies nearer than the square itself."""
+    assert step_size(old, new) == pytest.approx(step_size(new, old))
+    assert step_size(old, old) == 0.0

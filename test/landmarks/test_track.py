@@ -61,6 +61,39 @@ def test_no_detector_runs_while_all_is_well() -> None:
     assert stage.scene.calls == {'face': 20, 'hand': 40}
 
 
+def test_a_still_hand_is_shown_in_the_very_same_square() -> None:
+    """Landmarks that tremble by 2 % do not move the square: its wander would move the hand."""
+    scene, rng = Scene([Thing(320, 150, 100)], [Thing(200, 300, 90)]), np.random.default_rng(0)
+    stage = Stage(scene)
+    stage.look()
+    squares = set()
+    for _ in range(30):
+        scene.hands[0].x, scene.hands[0].y = np.array((200, 300)) + rng.uniform(-2, 2, 2)
+        scene.faces[0].x, scene.faces[0].y = np.array((320, 150)) + rng.uniform(-2, 2, 2)
+        seen = stage.look()
+        face = seen[0].face
+        assert face is not None
+        squares.add((seen[0].hands[0].observation.roi, face.roi))
+    assert len(squares) == 1
+
+
+def test_a_fast_hand_is_looked_for_where_it_is_going() -> None:
+    """At a third of its size a frame the square is ahead; a turn costs a second look at most."""
+    scene = Scene([], [Thing(100, 300, 90)])
+    stage = Stage(scene)
+    stage.look(3)
+    for step in range(12):
+        scene.hands[0].x += 30 if step < 6 else -30
+        stage.scene.calls.clear()
+        seen = stage.look()
+        assert seen[0].hands[0].fresh, step
+        assert stage.scene.calls['hand'] <= 2
+        if step in (3, 4, 5, 9, 10, 11):
+            square = seen[0].hands[0].observation.roi
+            assert abs(square.cx_px - scene.hands[0].x) < 0.05 * square.size_px
+            assert stage.scene.calls['hand'] == 1
+
+
 def test_left_hand_is_shown_mirrored() -> None:
     """The network sees right hands only, once the side is settled."""
     stage = Stage(Scene([], [Thing(200, 300, 90, right=0.03)]))
