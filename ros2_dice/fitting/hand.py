@@ -202,7 +202,7 @@ def _bends(points: FloatArray) -> FloatArray:
 
 def fit_hand(hand: OpenHand, observation: HandObservation, camera: Camera, prior: SizePrior, *,
              start: HandState | None = None, log_z: float | None = None, iterations: int = 20,
-             fixed_shape: bool = False) -> HandFit:
+             fixed_shape: bool = False, patient: bool = False) -> HandFit:
     """
     Return the most probable hand for one observation.
 
@@ -215,11 +215,15 @@ def fit_hand(hand: OpenHand, observation: HandObservation, camera: Camera, prior
         log_z: natural logarithm of the wrist's depth [m], clamped; None = free.
         iterations: at most so many steps.
         fixed_shape: keep the shape of `start`.
+        patient: go on while there is anything to gain: a valley of the cost may be long and flat,
+            and a fit that stops early would creep along it for many frames.
     """
     problem = _Problem(hand, observation, camera, prior, log_z, fixed_shape)
     state = start or first_guess(hand, observation, camera, prior)
     cost, pose, parts = problem.evaluate(state)
     damping, enough = (1e-2, 3e-4) if start is None else (1e-3, 2e-3)
+    if patient:
+        enough = 1e-6
     for _ in range(iterations):
         matrix, gradient = problem.normal_equations(state, pose, parts)
         diagonal = matrix.flat[::len(matrix) + 1].copy()

@@ -24,8 +24,6 @@ NOISE_MPS, DEPTH_NOISE_MPS = 0.03, 0.15
 """Speeds below this are mostly noise and hardly open the filter [m/s]."""
 RAY_CALM, DEPTH_CALM = 3.0, 0.2
 """Cutoff at rest across the picture and along depth, as a factor: noise differs as much."""
-FIRST_FRAMES = 5
-"""The first measurements are averaged: a track starts where they agree, not at the first one."""
 SHAPE_CUTOFF_HZ = 0.3
 """Shapes and sizes do not change with time, only what is known of them."""
 NEGLIGIBLE = 2e-3
@@ -76,8 +74,7 @@ class OneEuro:
             cutoff = smoothing.min_cutoff_hz * self._calm + smoothing.beta * _clear(
                 speed, self._noise)
             share = _share(cutoff, dt_s)
-            if self._count < FIRST_FRAMES:
-                share = max(share, 1.0 / (self._count + 1))
+            share = max(share, 1.0 / (self._count + 1))  # the mean, until enough are known
             self.value = self.value + share * (measured - self.value)
         self._count += 1
         self._measured = measured
@@ -109,8 +106,7 @@ class RotationOneEuro:
             speed = self.lever_m * float(np.linalg.norm(self._rate))
             share = _share(smoothing.min_cutoff_hz + smoothing.beta * _clear(speed, NOISE_MPS),
                            dt_s)
-            if self._count < FIRST_FRAMES:
-                share = max(share, 1.0 / (self._count + 1))
+            share = max(share, 1.0 / (self._count + 1))  # the mean, until enough are known
             turn = rotation_vector(measured @ self.value.T)
             self.value = rotation_matrix(share * turn) @ self.value
         self._count += 1

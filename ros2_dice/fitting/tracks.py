@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ros2_dice.bodies import HandState, HeadState, OpenBodies
+from ros2_dice.bodies import HandState, HeadState, OpenBodies, OpenHand
 from ros2_dice.fitting.hand import HandFit, first_guess, fit_hand
 from ros2_dice.fitting.head import HeadFitter
 from ros2_dice.fitting.priors import SizePrior
@@ -17,13 +17,15 @@ from ros2_dice.fitting.smooth import HandFilter, HeadFilter, Smoothing
 from ros2_dice.types import Camera, FloatArray, Handedness, State
 
 if TYPE_CHECKING:
-    from ros2_dice.landmarks import FaceObservation, TrackedHand
+    from ros2_dice.landmarks import FaceObservation, HandObservation, TrackedHand
 
 SETTLED_AFTER = 30
 """Good frames after which identity and shape are kept."""
 NOMINAL_DT_S = 1.0 / 30.0
 """For frames that carry the stamp of the one before."""
-WARM_ITERATIONS, COLD_ITERATIONS = 4, 20
+WARM_ITERATIONS, COLD_ITERATIONS, EARLY_ITERATIONS = 4, 40, 15
+EARLY_FRAMES = 5
+"""A new hand is fitted patiently in so many frames: it shall not creep to its place later."""
 HEAD_WARM_ITERATIONS, HEAD_COLD_ITERATIONS = 2, 6
 GOOD_HAND_COST = 90.0
 FITTING_HAND_COST = 60.0
@@ -235,13 +237,28 @@ class HandTrack:
              warm: bool) -> None:
         body, observation = self._bodies.hand(side.left), hand.observation
         start = side.state if warm else None
-        warm = start is not None
-        if start is None and self._settled:
-            start = replace(first_guess(body, observation, context.camera, prior),
-                            shape=self._sum / self._good)
-        side.fit = fit_hand(body, observation, context.camera, prior, start=start,
-                            iterations=WARM_ITERATIONS if warm else COLD_ITERATIONS,
-                            fixed_shape=self._settled)
+        early = self._frame <= EARLY_FRAMES
+        if start is not None:
+            side.fit = fit_hand(body, observation, context.camera, prior, start=start,
+                                iterations=EARLY_ITERATIONS if early else WARM_ITERATIONS,
+                                fixed_shape=self._settled, patient=early)
+        else:
+            known = self._sum / self._good if self._settled else None
+            guesses = _guesses(body, observation, context, prior, known)
+            side.fit = min((fit_hand(body, observation, context.camera, prior, start=guess,
+                                     iterations=COLD_ITERATIONS, fixed_shape=self._settled,
+                                     patient=early)
+                            for guess in (guesses if early else guesses[:1])),
+                           key=lambda fit: fit.cost)
         side.state = side.fit.state
         right = min(max(float(observation.right_probability), 1e-3), 1.0 - 1e-3)
         side.cost += side.fit.cost - SIDE_WEIGHT * math.log(1.0 - right if side.left else right)
+
+
+def _guesses(body: OpenHand, observation: HandObservation, context: Context, prior: SizePrior,
+             shape: FloatArray | None) -> tuple[HandState, HandState]:
+    """Return starts for a cold fit: fingers bent as seen, and half way to the mean."""
+    guess = first_guess(body, observation, context.camera, prior)
+    if shape is not None:
+        guess = replace(guess, shape=shape)
+    return guess, replace(guess, angles_rad=0.5 * (guess.angles_rad + body.angle_mean))

@@ -75,6 +75,34 @@ def test_a_hand_at_one_metre_a_second_lags_at_most_30_ms(bodies: OpenBodies) -> 
     assert behind[steady].mean() / speed < 0.030
 
 
+@pytest.mark.parametrize('axis', [0, 1])
+def test_slow_motion_comes_through(bodies: OpenBodies, axis: int) -> None:
+    """At 2 cm/s, under a pixel a frame, the hand is never more than 4 mm behind."""
+    def place(time_s: float) -> FloatArray:
+        where = np.array((0.0, 0.05, 0.8))
+        where[axis] += 0.02 * max(0.0, time_s - 1.0)
+        return where
+
+    truth, fits = moving_hand(bodies, place, 5.0, 0.3, Settings())
+    found = np.array([fit.state.translation_m[axis] for fit in fits])
+    behind = (truth[:, axis] - found)[60:] - np.median((truth[:, axis] - found)[20:30])
+    assert np.abs(behind).max() < 0.004
+    assert found[-1] - found[30] == pytest.approx(truth[-1, axis] - truth[30, axis], rel=0.1)
+
+
+def test_a_new_hand_does_not_creep_to_its_place(
+        bodies: OpenBodies, scenes: list[Scene]) -> None:
+    """The same landmarks again and again: the first fit is as good as the last one."""
+    for scene in (scenes[6], scenes[10]):  # their costs have long, flat valleys
+        seen = observe(scene, bodies, np.random.default_rng(0), 1.0)
+        fitter = PersonFitter(bodies, Settings())
+        hands = [fitter.fit([seen], CAMERA, number * FRAME_NS)[0].hands[0]
+                 for number in range(12)]
+        depths = np.array([hand.fit.state.translation_m[2] for hand in hands if hand.fit])
+        assert len(depths) == 12
+        assert np.ptp(depths) < 0.0003 * depths[-1]
+
+
 def test_a_still_hand_and_head_stay_within_a_millimetre(
         bodies: OpenBodies, scenes: list[Scene]) -> None:
     """Landmark noise of 0.3 px is what sensor noise and shifts of half a pixel make."""
