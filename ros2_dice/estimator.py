@@ -6,9 +6,12 @@ from collections.abc import Mapping
 from typing import Protocol
 
 from ros2_dice.bodies import Topology
-from ros2_dice.errors import EstimatorError
+from ros2_dice.errors import AssetError, EstimatorError
 from ros2_dice.parameters import Settings
 from ros2_dice.types import Frame, HandFaceEstimate
+
+OPEN, DICE = 'open', 'dice'
+"""Values of `model.id`: the open estimator, and the name that an import gives by default."""
 
 
 class Estimator(Protocol):
@@ -58,7 +61,9 @@ def known_models(directory: str = '') -> tuple[str, ...]:
     Args:
         directory: parameter `model.directory`.
     """
-    return ('open',)
+    from ros2_dice.dice import imported_folders
+
+    return (OPEN, *(folder.name for folder in imported_folders(directory)))
 
 
 def check_model(name: str, directory: str = '') -> None:
@@ -70,12 +75,19 @@ def check_model(name: str, directory: str = '') -> None:
         directory: parameter `model.directory`.
 
     Raises:
+        AssetError: it is DICE's own name, and nothing was imported under it.
         EstimatorError: no estimator has this name.
     """
     known = known_models(directory)
-    if name not in known:
-        raise EstimatorError('parameter model.id', got=name, expected=' or '.join(known),
-                             next_step='the dice estimator is not part of this version')
+    if name in known:
+        return
+    if name == DICE:
+        raise AssetError(
+            f'model {DICE} was not imported yet', expected='your own weights and bodies',
+            next_step='ros2-dice import --from FOLDER_OF_THE_OFFICIAL_FILES; '
+                      'docs/bring_your_own_weights.md names them')
+    raise EstimatorError('parameter model.id', got=name, expected=' or '.join(known),
+                         next_step=f'ros2-dice import --name {name} makes another one')
 
 
 def create_estimator(settings: Settings) -> Estimator:
@@ -84,9 +96,15 @@ def create_estimator(settings: Settings) -> Estimator:
 
     Raises:
         AssetError: a file is missing or is not what the manifest names.
+        EngineError: no engine can run a network.
         EstimatorError: no estimator has this name.
     """
-    check_model(settings.text('model.id'), settings.text('model.directory'))
-    from ros2_dice.open_estimator import OpenEstimator
+    name = settings.text('model.id')
+    check_model(name, settings.text('model.directory'))
+    if name == OPEN:
+        from ros2_dice.open_estimator import OpenEstimator
 
-    return OpenEstimator(settings)
+        return OpenEstimator(settings)
+    from ros2_dice.dice_estimator import DiceEstimator
+
+    return DiceEstimator(settings)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
+from scipy.sparse import csr_matrix
 from scipy.spatial import KDTree
 
 from ros2_dice.types import FloatArray
@@ -30,10 +31,9 @@ class MirrorMap:
     def __init__(self, vertices_m: FloatArray, faces: npt.NDArray[np.integer]) -> None:
         centred = vertices_m - (0.5 * (vertices_m[:, 0].min() + vertices_m[:, 0].max()), 0.0, 0.0)
         targets = centred * (-1.0, 1.0, 1.0)
-        around = _triangles_around(faces, len(centred))
         _, nearest = KDTree(centred).query(targets, k=_NEIGHBOURS)
-        candidates = around[np.asarray(nearest)].reshape(len(centred), -1)
-        self.corners, self.weights = _closest(centred, faces, targets, candidates)
+        owner, triangle = _candidates(np.asarray(nearest), faces, len(centred))
+        self.corners, self.weights = _closest(centred, faces, targets, owner, triangle)
 
     def points(self, vertices_m: FloatArray) -> FloatArray:
         """Return points or directions (V, 3) of the mirrored body."""
@@ -46,34 +46,29 @@ class MirrorMap:
         return (weights * values[self.corners]).sum(1)
 
 
-def _triangles_around(faces: npt.NDArray[np.integer], count: int) -> npt.NDArray[np.int64]:
-    """Return (V, K) triangles at each vertex, filled up with the first."""
-    corner = faces.ravel()
-    order = np.argsort(corner, kind='stable')
-    valence = np.bincount(corner, minlength=count)
-    first = np.cumsum(valence) - valence
-    table = np.repeat((order[np.minimum(first, len(order) - 1)] // 3)[:, None], valence.max(), 1)
-    table[corner[order], np.arange(len(order)) - first[corner[order]]] = order // 3
-    return table
+def _candidates(nearest: npt.NDArray[np.integer], faces: npt.NDArray[np.integer],
+                count: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Return pairs (P,), (P,) of a target and a triangle at one of its nearest vertices."""
+    touching = csr_matrix((np.ones(faces.size, bool),
+                           (faces.ravel(), np.arange(faces.size) // 3)), (count, len(faces)))
+    wanted = csr_matrix((np.ones(nearest.size, bool),
+                         (np.arange(nearest.size) // nearest.shape[1], nearest.ravel())),
+                        (len(nearest), count))
+    owner, triangle = (wanted @ touching).nonzero()
+    return owner.astype(np.int64), triangle.astype(np.int64)
 
 
 def _closest(vertices: FloatArray, faces: npt.NDArray[np.integer], targets: FloatArray,
-             candidates: npt.NDArray[np.int64]
+             owner: npt.NDArray[np.int64], triangle: npt.NDArray[np.int64]
              ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
-    """Return corners (V, 3) and weights (V, 3) of the nearest point in the candidates."""
+    """Return corners (V, 3) and weights (V, 3) of the nearest point among the pairs."""
     import trimesh
 
-    best = np.full(len(targets), np.inf)
-    corners = np.zeros((len(targets), 3), np.int64)
-    weights = np.zeros((len(targets), 3))
-    for column in candidates.T:
-        triangles = vertices[faces[column]]
-        points = trimesh.triangles.closest_point(triangles, targets)
-        squared = ((points - targets) ** 2).sum(1)
-        better = np.flatnonzero(squared < best)
-        best[better] = squared[better]
-        corners[better] = faces[column[better]]
-        weights[better] = trimesh.triangles.points_to_barycentric(
-            triangles[better], points[better])
+    corners = vertices[faces[triangle]]
+    points = trimesh.triangles.closest_point(corners, targets[owner])
+    squared = ((points - targets[owner]) ** 2).sum(1)
+    order = np.lexsort((triangle, squared, owner))
+    best = order[np.diff(owner[order], prepend=-1) != 0]
+    weights = trimesh.triangles.points_to_barycentric(corners[best], points[best])
     weights = np.clip(weights, 0.0, 1.0)
-    return corners, weights / weights.sum(1, keepdims=True)
+    return faces[triangle[best]].astype(np.int64), weights / weights.sum(1, keepdims=True)

@@ -27,8 +27,9 @@ def boundary_loops(faces: IntArray) -> list[npt.NDArray[np.int64]]:
         its triangles are oriented like `faces`.
     """
     edges = np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]]).astype(np.int64)
-    known = {(int(a), int(b)) for a, b in edges}
-    following = {b: a for a, b in known if (b, a) not in known}  # a lid runs the other way round
+    count = int(edges.max(initial=0)) + 1
+    open_ = edges[~np.isin(edges @ (count, 1), edges @ (1, count))]
+    following = {b: a for a, b in open_.tolist()}  # a lid runs the other way round
     loops = []
     while following:
         start = next(iter(following))

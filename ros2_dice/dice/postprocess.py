@@ -17,6 +17,7 @@ import numpy.typing as npt
 from ros2_dice.bodies import ParametricHand, ParametricHead, PosedBody
 from ros2_dice.bodies.parametric_hand import NETWORK_TIPS, THUMB_FIRST
 from ros2_dice.dice.preprocess import SIZE
+from ros2_dice.parameters import Settings
 from ros2_dice.types import FloatArray
 
 PRESENCE_THRESHOLD = 0.5
@@ -44,6 +45,16 @@ class Behaviour:
     """No vertex is likelier to touch than the hand as a whole."""
     smooth_by_frame: bool = False
     """The script's One Euro filter, which counts frames and starts at zero."""
+
+    @classmethod
+    def from_settings(cls, settings: Settings) -> Behaviour:
+        """Return the parameters `dice.*`; `dice.official_demo` takes the place of the others."""
+        if settings.flag('dice.official_demo'):
+            return cls.official_demo()
+        flags = {name: settings.flag(f'dice.{name}') for name in (
+            'random_token_mask', 'presence_gate', 'centre_crop', 'exact_resize',
+            'contacts_within_presence', 'smooth_by_frame')}
+        return cls(presence_threshold=settings.number('dice.presence_threshold'), **flags)
 
     @classmethod
     def official_demo(cls) -> Behaviour:

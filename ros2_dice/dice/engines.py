@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which engine runs the network of an imported model, and how it is asked."""
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import numpy.typing as npt
+
+from ros2_dice.dice.imported import ImportedModel
+from ros2_dice.dice.preprocess import SIZE
+from ros2_dice.errors import EstimatorError
+from ros2_dice.parameters import Settings
+from ros2_dice.runtime import Engine, usable_threads
+from ros2_dice.runtime.rung import run_sample
+
+INPUT = 'image'
+SHAPE = (3, SIZE, SIZE)
+
+
+def engine_for(model: ImportedModel, settings: Settings) -> Engine:
+    """
+    Return the engine that `backend.*` asks for, loaded and warm.
+
+    Args:
+        model: an imported model.
+        settings: `backend.*` and `dice.random_token_mask` are read.
+
+    Raises:
+        EstimatorError: an engine is asked for that is not there.
+        EngineError: it can't be loaded.
+    """
+    allowed = {'backend.name': ('auto', 'torch'), 'backend.device': ('auto', 'cpu'),
+               'backend.precision': ('auto', 'fp32')}
+    for name, values in allowed.items():
+        if settings.text(name) not in values:
+            raise EstimatorError(f'parameter {name} for model.id {model.name}',
+                                 got=settings.text(name), expected=' or '.join(values))
+    from ros2_dice.dice.network import DiceNetwork, DiceOutput
+    from ros2_dice.runtime.torch_engine import TorchEngine
+
+    network = DiceNetwork.from_tensors(model.tensors, model.references, model.heads).eval()
+    if settings.flag('dice.random_token_mask') or settings.flag('dice.official_demo'):
+        from ros2_dice.dice.token_mask import mask_tokens
+
+        mask_tokens(network)
+    threads = settings.integer('backend.threads') or usable_threads()
+    return TorchEngine(network, INPUT, (1, *SHAPE), DiceOutput._fields, threads=threads)
+
+
+def infer(engine: Engine, batch: npt.NDArray[np.float32]
+          ) -> Mapping[str, npt.NDArray[np.float32]]:
+    """
+    Return the network's outputs for any number of crops, whatever the engine's own batch.
+
+    Args:
+        engine: from `engine_for`.
+        batch: (N, 3, 224, 224), N > 0, see `preprocess.network_input`.
+    """
+    return run_sample(engine, {INPUT: batch})
