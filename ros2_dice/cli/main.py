@@ -24,6 +24,7 @@ VERBS = {
     'estimate': 'Estimate pictures without ROS: overlay, meshes and JSON for each.',
     'assets': 'Show the files that the estimators need; fetch what is missing.',
     'import': 'Read your DICE weights and bodies into a folder that the node can load.',
+    'build-engine': 'Build the fastest engine that is fine enough for an imported model.',
     'doctor': 'Say what is installed, what can run here, and how to get the rest.',
     'benchmark': 'Time an estimator on a clip, stage by stage.',
     'evaluate': 'Say how good an estimator is, on labels and on generated truth.',
@@ -32,7 +33,7 @@ VERBS = {
 }
 """Verb to its line in the help; module `ros2_dice.cli.<verb>`, but for those of `_MODULES`."""
 
-_MODULES = {'import': 'import_weights'}
+_MODULES = {'import': 'import_weights', 'build-engine': 'build_engine'}
 """Verbs that can't be the name of a module."""
 
 EXAMPLES = """

@@ -7,6 +7,7 @@ driver of another version cost that rung, never the start. What is forced is nev
 """
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -29,6 +30,7 @@ from ros2_dice.runtime.rung import (
 )
 
 AUTO = 'auto'
+BUILD_COMMAND = 'ros2-dice build-engine'
 _COARSE = 'too_coarse'
 PROOF_COUNT = 1
 """Inputs that a cached engine answers before it is trusted: one, so that a start stays quick."""
@@ -104,6 +106,16 @@ class Ladder:
             raise self._refusal(wish, '; '.join(verdict.text() for verdict in verdicts))
         return replace(choice, verdicts=tuple(verdicts))
 
+    def missing(self, wish: Wish) -> tuple[Verdict, ...]:
+        """Return what could run here but is not built."""
+        found: list[Verdict] = []
+        for rung in self._rungs:
+            with contextlib.suppress(Exception):  # a library may raise anything
+                if wish.admits(rung) and rung.built and not rung.obstacle() \
+                        and not self._cache.path(self.key(rung)).exists():
+                    found.append(_verdict(rung, State.MISSING, BUILD_COMMAND))
+        return tuple(found)
+
     def key(self, rung: Rung) -> dict[str, str]:
         """Return everything that makes a built engine of a rung valid."""
         return {**self._identity, **rung.versions(), 'engine': rung.name,
@@ -142,7 +154,7 @@ class Ladder:
             if found is not None:
                 return found
         if not build:
-            return _verdict(rung, State.MISSING, 'ros2-dice build-engine'), None
+            return _verdict(rung, State.MISSING, BUILD_COMMAND), None
         progress(Stage.EXPORTING, 0.0, f'{rung.name} {rung.precision}')
         with self._cache.locked(key, lambda waited_s: progress(
                 Stage.BUILDING, 0.0, f'another process builds it, since {waited_s:.0f} s')):
