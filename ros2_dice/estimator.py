@@ -17,10 +17,13 @@ OPEN, DICE = 'open', 'dice'
 class Estimator(Protocol):
     """Finds hands and faces in pictures; keeps what it needs of the past."""
 
-    model_id: str
-    """`<model.id>/<engine>-<precision>`, e.g. `open/openvino-fp32`."""
     topologies: tuple[Topology, ...]
     """All surfaces it can report, at level of detail 0."""
+
+    @property
+    def model_id(self) -> str:
+        """`<model.id>/<engine>-<precision>`, e.g. `open/openvino-fp32`; the engine may change."""
+        ...
 
     @property
     def stage_times_s(self) -> Mapping[str, float]:
