@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 
 import numpy as np
+from standins import StandIn, joints_at, pose_at
 
 from ros2_dice.bodies import Part, Side, Topology, make_topology
-from ros2_dice.parameters import Settings
 from ros2_dice.types import (
     BodyEstimate,
     Frame,
     Handedness,
     HandFaceEstimate,
-    HandJoints,
-    Pose,
     RegionContact,
     Roi,
     ScaleSource,
@@ -50,11 +47,10 @@ def body(topology: Topology, offset_m: tuple[float, float, float], touched: int 
 
 def person(person_id: str = 'a0000') -> tuple[HandFaceEstimate, ...]:
     """Return a face that two hands touch; of the second, much is unknown."""
-    pose = Pose(np.array([0.0, 0.0, 0.6]), np.array([0.0, 0.0, 0.0, 1.0]))
+    pose = pose_at(0.0, 0.0, 0.6)
     touch = RegionContact('index_pad', 'cheek_l', 0.9, np.array([0.0, 0.0, 0.6]),
                           np.array([0.0, 0.0, -1.0]), 1e-4, 0.002, -0.001, math.nan)
-    joints = HandJoints(np.zeros((26, 3)), np.tile([0.0, 0, 0, 1], (26, 1)), np.zeros(26),
-                        np.zeros(26, np.uint8))
+    joints = joints_at(0.0, 0.0, 0.0)
     return (
         HandFaceEstimate(
             person_id, 'h0000', Handedness.RIGHT, 0.97, State.MEASURED, ScaleSource.PRIOR, 0.02,
@@ -70,32 +66,11 @@ def person(person_id: str = 'a0000') -> tuple[HandFaceEstimate, ...]:
     )
 
 
-class FakeEstimator:
+class FakeEstimator(StandIn):
     """Finds the same people in every picture that isn't dark."""
 
-    model_id = 'open/fake-fp32'
     topologies = (LEFT, RIGHT, FACE)
 
-    def __init__(self, settings: Settings | None = None) -> None:
-        self.settings = settings
-        self.frames: list[Frame] = []
-        self.resets = 0
-        self.closed = False
-        self.stage_times_s: Mapping[str, float] = {}
-
-    def estimate(self, frame: Frame) -> tuple[HandFaceEstimate, ...]:
+    def look(self, frame: Frame) -> tuple[HandFaceEstimate, ...]:
         """Return everybody, or nobody in the dark."""
-        self.frames.append(frame)
         return person() if frame.pixels.mean() > 10 else ()
-
-    def apply(self, settings: Settings) -> None:
-        """Take new settings."""
-        self.settings = settings
-
-    def reset(self) -> None:
-        """Count."""
-        self.resets += 1
-
-    def close(self) -> None:
-        """Note it."""
-        self.closed = True

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Mapping
 
 import numpy as np
+from standins import StandIn, joints_at, pose_at
 
 from ros2_dice.bodies import Part, Side, Topology, make_topology
 from ros2_dice.errors import AssetError, EstimatorError
@@ -16,8 +16,6 @@ from ros2_dice.types import (
     Frame,
     Handedness,
     HandFaceEstimate,
-    HandJoints,
-    Pose,
     RegionContact,
     Roi,
     ScaleSource,
@@ -51,9 +49,8 @@ def estimate_of(stamp_ns: int, *, touch: float = 0.9, person_id: str = 'aaaaa',
     deformation[:10, 2] = 0.002 * touch
     region = RegionContact('index_tip', 'left_cheek', touch, np.array([0.01, 0.02, 0.6]),
                            np.array([0.0, 0.0, -1.0]), 1e-4, 0.002, -0.002, 0.004)
-    joints = HandJoints(np.tile([0.1, 0.0, 0.6], (26, 1)), np.tile([0.0, 0.0, 0.0, 1.0], (26, 1)),
-                        np.full(26, 0.01), np.full(26, 3, np.uint8))
-    pose = Pose(np.array([0.1, 0.0, 0.6]), np.array([0.0, 0.0, 0.0, 1.0]))
+    joints = joints_at(0.1, 0.0, 0.6, radius_m=0.01, state=3)
+    pose = pose_at(0.1, 0.0, 0.6)
     return HandFaceEstimate(
         person_id, hand_id, Handedness.RIGHT, 0.9, State.MEASURED, ScaleSource.PRIOR, 0.05,
         Roi(10, 20, 30, 40), pose, pose,
@@ -64,18 +61,13 @@ def estimate_of(stamp_ns: int, *, touch: float = 0.9, person_id: str = 'aaaaa',
         touch, -0.002, 0.004, 0.002 * touch, joints, (region,))
 
 
-class FakeEstimator:
-    """Finds one hand on one face in every picture."""
+class FakeEstimator(StandIn):
+    """Finds one hand on one face in every picture, after a delay, unless told to fail."""
 
     topologies = (HAND, FACE)
 
     def __init__(self, settings: Settings) -> None:
-        self.settings = settings
-        self.model_id = f'{settings.text("model.id")}/fake-fp32'
-        self.stage_times_s: Mapping[str, float] = {'fit': 0.001}
-        self.frames: list[Frame] = []
-        self.resets = 0
-        self.closed = False
+        super().__init__(settings)
         self.delay_s = 0.0
         self.error: Exception | None = None
         self.nobody = False
@@ -83,25 +75,16 @@ class FakeEstimator:
         self.gate.set()
 
     def estimate(self, frame: Frame) -> tuple[HandFaceEstimate, ...]:
-        """Return the one estimate, after a delay, unless told to fail."""
+        """Wait until it may look."""
         self.gate.wait(20)
         time.sleep(self.delay_s)
-        self.frames.append(frame)
+        return super().estimate(frame)
+
+    def look(self, frame: Frame) -> tuple[HandFaceEstimate, ...]:
+        """Return the one estimate."""
         if self.error is not None:
             raise self.error
         return () if self.nobody else (estimate_of(frame.stamp_ns),)
-
-    def apply(self, settings: Settings) -> None:
-        """Keep the settings."""
-        self.settings = settings
-
-    def reset(self) -> None:
-        """Count."""
-        self.resets += 1
-
-    def close(self) -> None:
-        """Remember."""
-        self.closed = True
 
 
 class Factory:
