@@ -44,7 +44,7 @@ ARROWS = {
     'bodies': {'types', 'parameters', 'share', 'assets'},
     'landmarks': {'types', 'parameters', 'bodies', 'runtime', 'assets'},
     'fitting': {'types', 'parameters', 'bodies', 'landmarks'},
-    'contact': {'types', 'parameters', 'bodies', 'fitting'},
+    'contact': {'types', 'parameters', 'bodies', 'fitting', 'assets'},
     'dice': {'types', 'parameters', 'bodies', 'runtime', 'assets', 'share', 'landmarks', 'fitting',
              'contact'},
     'estimator': {'types', 'parameters', 'bodies', 'dice', 'open_estimator', 'dice_estimator'},
@@ -54,7 +54,7 @@ ARROWS = {
                        'runtime', 'assets'},
     'render': {'types', 'parameters', 'bodies', 'pictures'},
     'evaluation': {'types', 'parameters', 'bodies', 'landmarks', 'fitting', 'contact',
-                   'estimator', 'assets', 'share', 'render', 'pictures', 'runtime'},
+                   'estimator', 'assets', 'share', 'render', 'pictures', 'runtime', 'dice'},
     'ros': {'types', 'parameters', 'bodies', 'estimator', 'render', 'assets', 'share',
             'pictures', 'upright'},
     # The outermost room; it starts nodes and reads their recordings, without rclpy of its own.

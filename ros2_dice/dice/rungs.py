@@ -60,8 +60,8 @@ class Weights:
         from ros2_dice.dice.standin import standin_hand, standin_head, standin_references
 
         def load() -> torch.nn.Module:
-            from ros2_dice.dice.weight_formula import formula_weights
             from ros2_dice.dice.network import DiceNetwork
+            from ros2_dice.dice.weight_formula import formula_weights
 
             return DiceNetwork.from_tensors(formula_weights(seed), standin_references(seed))
 
@@ -117,10 +117,16 @@ class DiceNetworks:
         return DiceOutput._fields
 
     def openvino(self, batch: int) -> Any:
-        """Return an OpenVINO model in fp32."""
+        """Return an OpenVINO model in fp32 with a batch."""
+        model = self._openvino.clone()
+        model.reshape([batch, *SHAPE])
+        return model
+
+    @cached_property
+    def _openvino(self) -> Any:
         from ros2_dice.runtime.export import to_openvino
 
-        return to_openvino(self.program, self.names, batch)
+        return to_openvino(self.program, self.names)
 
     def module(self, precision: str) -> torch.nn.Module:
         """Return the network in a precision, in mixed precision but for fp32."""

@@ -144,6 +144,11 @@ class EngineCache:
             return None
         return path
 
+    def remove(self, key: Mapping[str, str]) -> None:
+        """Remove an engine, to have it built anew; it need not be there."""
+        with contextlib.suppress(OSError):
+            self.path(key).unlink()
+
     def quarantine(self, key: Mapping[str, str], reason: str) -> None:
         """Move an engine aside, so that it is neither used nor lost."""
         path = self.path(key)

@@ -50,14 +50,13 @@ def export_program(module: torch.nn.Module, input_name: str, shape: Sequence[int
                           expected='a module without branches on data') from error
 
 
-def to_openvino(program: Any, names: Sequence[str], batch: int) -> Any:
+def to_openvino(program: Any, names: Sequence[str]) -> Any:
     """
-    Return an OpenVINO model of a fixed batch.
+    Return an OpenVINO model whose batch is free; `model.reshape` fixes it.
 
     Args:
         program: from `export_program`.
         names: of the outputs, in order.
-        batch: 1 to `MOST`.
     """
     import openvino
 
@@ -65,8 +64,6 @@ def to_openvino(program: Any, names: Sequence[str], batch: int) -> Any:
         model = openvino.convert_model(program)
     for port, name in zip(model.outputs, names):
         port.get_tensor().set_names({name})
-    (example,), _ = program.example_inputs
-    model.reshape([batch, *example.shape[1:]])
     return model
 
 

@@ -106,6 +106,48 @@ class Ladder:
             raise self._refusal(wish, '; '.join(verdict.text() for verdict in verdicts))
         return replace(choice, verdicts=tuple(verdicts))
 
+    def survey(self, rungs: Sequence[Rung]) -> list[dict[str, str]]:
+        """Return of each rung whether it can run here and is built, without loading it."""
+        rows = []
+        for rung in rungs:
+            try:
+                state = rung.obstacle() or self._known(rung)
+            except Exception as error:  # a library may raise anything
+                state = _reason(error)
+            rows.append({'engine': rung.name, 'precision': rung.precision,
+                         'variant': rung.variant, 'device': rung.device, 'state': state})
+        return rows
+
+    def _known(self, rung: Rung) -> str:
+        if not rung.built:
+            return 'can run, needs no building'
+        entry = self._cache.find(self.key(rung))
+        if entry is None:
+            return f'can run, not built ({BUILD_COMMAND})'
+        if _COARSE in entry.facts:
+            return str(entry.facts[_COARSE])
+        difference = _difference(entry)
+        words = ', '.join(f'{name} differ by {value:.3g}' for name, value in difference.items())
+        over = self._referee.excess(difference)
+        return f'{"too coarse for auto" if over else "built"}: {words}'
+
+    def build_one(self, rung: Rung, progress: Progress = silent) -> tuple[
+            Engine, Mapping[str, float] | None]:
+        """
+        Return one rung's engine, built and kept whatever its difference to fp32.
+
+        Raises:
+            EngineError: it can't be built or loaded.
+        """
+        if not rung.built:
+            return rung.load(memoryview(b'')), None
+        with self._cache.locked(self.key(rung)):
+            verdict, engine = self._build(rung, self.key(rung), True, progress)
+        if engine is None:
+            raise EngineError(f'{rung.name} {rung.precision} {rung.variant}'.rstrip(),
+                              got=verdict.reason, expected='an engine')
+        return engine, verdict.difference
+
     def missing(self, wish: Wish) -> tuple[Verdict, ...]:
         """Return what could run here but is not built."""
         found: list[Verdict] = []

@@ -18,7 +18,8 @@ import numpy as np
 
 from ros2_dice.runtime.protocol import FloatTensor
 
-_PRODUCTS = ('MatMul', 'Convolution', 'GroupConvolution', 'ScaledDotProductAttention')
+_ATTENTION = 'ScaledDotProductAttention'
+_PRODUCTS = ('MatMul', 'Convolution', 'GroupConvolution', _ATTENTION)
 _ACTIVATION_LEVELS = 256
 _WEIGHT_LEVELS = 255
 """Symmetric: -127 to 127."""
@@ -29,10 +30,18 @@ def products(model: Any) -> list[Any]:
     return [node for node in model.get_ordered_ops() if node.get_type_name() in _PRODUCTS]
 
 
+def attention_products(model: Any) -> set[int]:
+    """Return the places of whole attentions, which have no weights."""
+    return {place for place, node in enumerate(products(model))
+            if node.get_type_name() == _ATTENTION}
+
+
 def multiplications(node: Any) -> int:
     """Return how many multiplications a product with fixed shapes takes."""
     out = math.prod(node.get_output_shape(0))
     weights = list(node.get_input_shape(1))
+    if node.get_type_name() == _ATTENTION:
+        return 2 * out * weights[-2]
     if node.get_type_name() == 'MatMul':
         first = list(node.get_input_shape(0))
         inner = first[-2] if node.get_attributes().get('transpose_a') else first[-1]

@@ -1,0 +1,204 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+One way to run the network of DICE, in a process of its own: `python -m ... WAY OPTIONS`.
+
+Reads a JSON command a line and answers each with a JSON object a line. The process is what makes
+start times and memory honest: nothing is warm, and nothing belongs to another engine.
+"""
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import resource
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ros2_dice.dice.choosing import make_ladder
+from ros2_dice.dice.rungs import INPUT, SHAPE, Weights
+from ros2_dice.errors import DiceError
+from ros2_dice.parameters import Settings
+from ros2_dice.runtime.ladder import Ladder
+from ros2_dice.runtime.protocol import Engine
+from ros2_dice.runtime.rung import Rung, run_sample, silent
+
+REFERENCE, SIMPLIFIED = 'reference_eager', 'simplified_eager'
+"""Ways that are no rungs: the network as published, and simplified, in torch as it is."""
+
+
+class Child:
+    """
+    Answers commands about one way.
+
+    Args:
+        way: `REFERENCE`, `SIMPLIFIED`, or `engine-precision[-variant]` of a rung.
+        weights: of the network.
+        settings: `backend.*` are read.
+        started_s: when the process was started, by the clock of `time.time`.
+    """
+
+    def __init__(self, way: str, weights: Weights, settings: Settings, started_s: float) -> None:
+        self._way = way
+        self._started_s = started_s
+        self._settings = settings
+        self._weights = weights
+        self._ladder, self._networks = make_ladder(weights, settings)
+        self._engine: Engine | None = None
+
+    def answer(self, command: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the answer to a command; its key `do` names a method."""
+        return {'start': self.start, 'time': self.time, 'differences': self.differences,
+                'batch': self.batch}[command['do']](command)
+
+    def start(self, command: Mapping[str, Any]) -> dict[str, Any]:
+        """Load, build where needed, and give a first result."""
+        built = False
+        difference: Mapping[str, float] | None = None
+        if self._way in (REFERENCE, SIMPLIFIED):
+            from ros2_dice.runtime.torch_engine import TorchEngine
+
+            module = self._networks.published if self._way == REFERENCE \
+                else self._networks.simplified
+            self._engine = TorchEngine(module, INPUT, (1, *SHAPE), self._networks.names,
+                                       threads=self._networks.threads)
+        else:
+            rung = self._rung(1)
+            key = self._ladder.key(rung)
+            entry = self._networks.cache.find(key) if rung.built else None
+            if entry is not None and entry.payload:
+                self._engine = rung.load(entry.payload)
+                difference = entry.facts.get('difference')  # type: ignore[assignment]
+            else:
+                built = rung.built
+                self._engine, difference = _build(self._ladder, rung)
+        self._engine.infer({INPUT: np.zeros((1, *SHAPE), np.float32)})
+        return {'first_result_s': time.time() - self._started_s, 'built': built,
+                'difference': difference}
+
+    def time(self, command: Mapping[str, Any]) -> dict[str, Any]:
+        """Time runs of the engine in use."""
+        assert self._engine is not None
+        return {'times_s': timed(self._engine, command['runs']), 'memory_mib': resident_mib(),
+                'device_memory_mib': device_mib(self._engine.device)}
+
+    def differences(self, command: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the largest difference of each output to fp32 on the stored pictures."""
+        assert self._engine is not None
+        reference = self._networks.referee.reference
+        outputs = run_sample(self._engine, reference.inputs)
+        found, _ = self._networks.referee.compare(self._engine)
+        return {'outputs': {name: float(np.abs(values - reference.outputs[name]).max())
+                            for name, values in outputs.items()}, 'difference': found}
+
+    def batch(self, command: Mapping[str, Any]) -> dict[str, Any]:
+        """Time a batch of another size on an engine that is built for it and not kept."""
+        assert self._engine is not None
+        self._engine.close()
+        size = command['size']
+        if self._way in (REFERENCE, SIMPLIFIED):
+            from ros2_dice.runtime.torch_engine import TorchEngine
+
+            module = self._networks.published if self._way == REFERENCE \
+                else self._networks.simplified
+            self._engine = TorchEngine(module, INPUT, (size, *SHAPE), self._networks.names,
+                                       threads=self._networks.threads)
+        else:
+            rung = self._rung(size)
+            payload = rung.build(silent) if rung.built else b''
+            self._engine = rung.load(memoryview(payload))
+        return {'times_s': timed(self._engine, command['runs'])}
+
+    def _rung(self, batch: int) -> Rung:
+        device = self._settings.text('backend.device')
+        for rung in self._networks.rungs(
+                device=device if device.startswith('cuda') else 'cuda:0', batch=batch):
+            if way_of(rung) == self._way:
+                return rung
+        raise KeyError(self._way)
+
+
+def way_of(rung: Rung) -> str:
+    """Return the name of a rung: `engine-precision[-variant]`."""
+    return '-'.join(filter(None, (rung.name, rung.precision, rung.variant)))
+
+
+def timed(engine: Engine, runs: int) -> list[float]:
+    """Return the times of runs [s] on a picture of noise, after one that is not counted."""
+    buffer = engine.buffer(INPUT)
+    buffer[:] = np.random.default_rng(1).standard_normal(buffer.shape).astype(np.float32)
+    engine.infer({INPUT: buffer})
+    times_s = []
+    for _ in range(runs):
+        began_s = time.perf_counter()
+        engine.infer({INPUT: buffer})
+        times_s.append(time.perf_counter() - began_s)
+    return times_s
+
+
+def resident_mib() -> float:
+    """Return what this process holds in memory now [MiB]."""
+    with open('/proc/self/statm') as file:
+        return int(file.read().split()[1]) * os.sysconf('SC_PAGE_SIZE') / 2**20
+
+
+def device_mib(device: str) -> float:
+    """Return what is taken on the GPU [MiB], by all processes; 0 on a CPU."""
+    if device == 'cpu':
+        return 0.0
+    import torch
+
+    free, total = torch.cuda.mem_get_info(device)
+    return (total - free) / 2**20
+
+
+def _build(ladder: Ladder, rung: Rung) -> tuple[Engine, Mapping[str, float] | None]:
+    """Return the engine of one rung, built and kept whatever its difference."""
+    obstacle = rung.obstacle()
+    if obstacle:
+        raise DiceError(f'{way_of(rung)} can not run here', next_step=obstacle)
+    return ladder.build_one(rung)
+
+
+def main() -> None:
+    """Answer commands until there are no more."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument('way')
+    parser.add_argument('--started', type=float, required=True)
+    parser.add_argument('--threads', type=int, required=True)
+    parser.add_argument('--device', default='auto')
+    parser.add_argument('--cache-directory', default='')
+    parser.add_argument('--model', default='')
+    parser.add_argument('--directory', default='')
+    given = parser.parse_args()
+    answers = os.fdopen(os.dup(1), 'w', buffering=1)
+    os.dup2(2, 1)  # libraries print elsewhere
+    settings = Settings({
+        'backend.threads': given.threads, 'backend.device': given.device,
+        'backend.cache_directory': given.cache_directory})
+    try:
+        child = Child(given.way, _weights(given.model, given.directory), settings, given.started)
+        for line in sys.stdin:
+            row = child.answer(json.loads(line))
+            row['peak_mib'] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024.0
+            answers.write(json.dumps(row) + '\n')
+    except DiceError as error:
+        answers.write(json.dumps({'error': error.text()}) + '\n')
+        sys.exit(1)
+
+
+def _weights(model: str, directory: str) -> Weights:
+    if not model:
+        return Weights.by_formula()
+    from ros2_dice.dice.folder import model_folder
+    from ros2_dice.dice.imported import load_imported
+
+    return Weights.of(load_imported(Path(model_folder(model, directory))))
+
+
+if __name__ == '__main__':
+    main()
