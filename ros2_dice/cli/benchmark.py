@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`ros2-dice benchmark`: time an estimator or the node on a clip."""
+"""`ros2-dice benchmark`: time an estimator or the node on a clip; count the work of DICE."""
 from __future__ import annotations
 
 import json
@@ -12,6 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from ros2_dice.cli.benchmark_dice import dice
+from ros2_dice.cli.benchmark_engines import engines
 
 if TYPE_CHECKING:
     from ros2_dice.evaluation.timing import Timing
@@ -32,6 +35,10 @@ EXAMPLES = """
 _SIZE_PX = (1280, 720)
 _MOST_FRAMES = 150
 """Frames kept: 415 MB at 1280x720. Longer runs play them there and back."""
+
+
+app.command('dice')(dice)
+app.command('engines')(engines)
 
 
 @app.callback()

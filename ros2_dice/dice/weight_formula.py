@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -54,7 +55,7 @@ def formula_weights(seed: int = 0, *, dead: bool = False) -> dict[str, Tensor]:
     def make(name: str) -> Tensor:
         if name.endswith('.num_batches_tracked'):
             return torch.tensor(1000 + seed)
-        return torch.from_numpy(_fill(name, shapes[name], shapes, seed))
+        return torch.from_numpy(formula_tensor(name, shapes, seed))
 
     with ThreadPoolExecutor(usable_threads()) as pool:
         return dict(zip(shapes, pool.map(make, shapes)))
@@ -83,8 +84,17 @@ def official_shapes(*, dead: bool = False) -> dict[str, tuple[int, ...]]:
     return shapes
 
 
-def _fill(name: str, shape: tuple[int, ...], shapes: Mapping[str, tuple[int, ...]],
-          seed: int) -> np.ndarray:
+def formula_tensor(name: str, shapes: Mapping[str, tuple[int, ...]],
+                   seed: int) -> npt.NDArray[np.float32]:
+    """
+    Return one tensor.
+
+    Args:
+        name: official name of a float32 tensor.
+        shapes: of all tensors that the network reads; which there are tells what a tensor is for.
+        seed: any non-negative integer.
+    """
+    shape = shapes[name]
     scale, offset, gain = _law(name, shape, shapes)
     values = np.empty(math.prod(shape), np.float32)
     begin = 0

@@ -79,6 +79,15 @@ def linear_layer(matrices: Affine, dtype: torch.dtype) -> nn.Linear:
     return _layer(matrices, dtype, nn.Linear)
 
 
+def matrix_layer(weight: Tensor, dtype: torch.dtype) -> nn.Linear:
+    """Return a matrix (outputs, inputs) as a layer without bias."""
+    outputs, inputs = weight.shape
+    with torch.device('meta'):
+        layer = nn.Linear(inputs, outputs, bias=False)
+    layer.weight = frozen(weight.to(dtype))
+    return layer
+
+
 def upsampling_layer(matrices: Affine, dtype: torch.dtype) -> Upsampling:
     """Return matrices over vertices as a layer of the given precision."""
     return _layer(matrices, dtype, Upsampling)

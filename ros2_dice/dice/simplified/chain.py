@@ -13,9 +13,8 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
-from ros2_dice.dice.simplified.affine import Affine, stack
+from ros2_dice.dice.simplified.affine import Affine, matrix_layer, stack
 from ros2_dice.dice.simplified.attention import (
     LeanLayer,
     LowRankLayer,
@@ -23,7 +22,6 @@ from ros2_dice.dice.simplified.attention import (
     SlicedLayer,
 )
 from ros2_dice.dice.simplified.low_rank import low_rank
-from ros2_dice.dice.simplified.norms import frozen
 from ros2_dice.dice.transformer import Layer, Stage
 
 
@@ -89,8 +87,8 @@ class Chain(nn.Module):
         self.front = low_rank(mixer, places_m, stack(rows))
         self.widths = [part.weight.shape[0] for part in from_tokens]
         self.first = first
-        self.onward = nn.ParameterList(
-            frozen(torch.cat(matrices).to(mixer.weight.dtype)) for matrices in from_hidden)
+        self.onward = nn.ModuleList(
+            matrix_layer(torch.cat(matrices), mixer.weight.dtype) for matrices in from_hidden)
         self.stages = nn.ModuleList(
             nn.ModuleList(_simpler(stage, index == 0, index == len(stages) - 1, self))
             for index, stage in enumerate(stages))
@@ -106,7 +104,7 @@ class Chain(nn.Module):
             h = streams[index]
             for layer in layers:
                 h = layer(h, rows) if isinstance(layer, LowRankLayer) else layer(h)
-            later = functional.linear(h, self.onward[index]).split(self.widths[index + 1:], -1)
+            later = self.onward[index](h).split(self.widths[index + 1:], -1)
             streams[index + 1:] = [
                 stream + part[:, part.shape[1] - stream.shape[1]:]
                 for stream, part in zip(streams[index + 1:], later)]
