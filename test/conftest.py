@@ -38,8 +38,12 @@ if Path(sys.prefix, 'share', 'ament_index').is_dir():
 MATERIAL_VARIABLE = 'ROS2_DICE_MATERIAL'
 
 
-def wait_until(condition: Callable[[], object], timeout_s: float = 20.0) -> bool:
-    """Poll until the condition holds; False when it did not in time."""
+def wait_until(condition: Callable[[], object], timeout_s: float = 60.0) -> bool:
+    """
+    Poll until the condition holds; False when it did not in time.
+
+    On a machine with a load of 16 a process took half a minute to start.
+    """
     end_s = time.monotonic() + timeout_s
     while not condition():
         if time.monotonic() > end_s:
@@ -50,7 +54,7 @@ def wait_until(condition: Callable[[], object], timeout_s: float = 20.0) -> bool
 
 @pytest.fixture(name='wait_until')
 def wait_until_fixture() -> Callable[..., bool]:
-    """`wait_until(condition, timeout_s=20)`, for test modules that can't import conftest."""
+    """`wait_until(condition, timeout_s=60)`, for test modules that can't import conftest."""
     return wait_until
 
 

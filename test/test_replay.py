@@ -79,6 +79,7 @@ def test_an_existing_recording_is_kept(pictures):
         replay_processes({'images': str(pictures), 'output': str(pictures / 'a.png')})
 
 
+@pytest.mark.timeout(240)
 def test_pictures_become_a_recording(pictures, tmp_path):
     from ros2_dice.assets import find_asset
 
@@ -90,7 +91,7 @@ def test_pictures_become_a_recording(pictures, tmp_path):
     done = subprocess.run(
         [sys.executable, '-m', 'ros2_dice.ros.replay', f'images:={pictures}',
          f'output:={output}', 'name:=eyes'], cwd=ROOT, text=True, capture_output=True,
-        timeout=100, env=dict(os.environ))
+        timeout=200, env=dict(os.environ))
     assert done.returncode == 0, done.stderr
     from ros2_dice.ros.bag import BagReader
 

@@ -147,7 +147,7 @@ def call(node: Any, wait_until: Callable[..., bool]) -> Callable[..., Any]:
     """`call(type, name, request)`: the response of a service."""
     clients: dict[str, Any] = {}
 
-    def call(kind: Any, name: str, request: Any, timeout_s: float = 20.0) -> Any:
+    def call(kind: Any, name: str, request: Any, timeout_s: float = 60.0) -> Any:
         client = clients.get(name)
         if client is None:
             client = clients[name] = node.create_client(kind, name)

@@ -56,7 +56,7 @@ def test_set_model_swaps_while_frames_go_on(make_dice, node, call, camera, facto
     camera.look(1)
     factory.gate.clear()  # loading takes its time
     client = node.create_client(SetModel, '/dice/set_model')
-    assert client.wait_for_service(20)
+    assert client.wait_for_service(60)
     future = client.call_async(SetModel.Request(model_id='other'))
     assert wait_until(lambda: not dice._host._loading.acquire(blocking=False)
                       or dice._host._loading.release())
@@ -99,7 +99,7 @@ def test_cleanup_while_a_model_loads(make_dice, node, factory, wait_until):
     assert change is not None
     dice.trigger_cleanup()
     factory.gate.set()
-    assert change.done.wait(10)
+    assert change.done.wait(60)
     assert isinstance(change.error, EstimatorError)
     assert all(made.closed for made in factory.made)
 
@@ -114,7 +114,7 @@ def test_cleanup_while_a_model_loads(make_dice, node, factory, wait_until):
 def test_build_engine(make_dice, node, wait_until, goal, code):
     make_dice(active=False)
     client = ActionClient(node, BuildEngine, '/dice/build_engine')
-    assert client.wait_for_server(20)
+    assert client.wait_for_server(60)
     feedback = []
 
     async def run():

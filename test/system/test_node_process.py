@@ -27,6 +27,8 @@ from ros2_dice.msg import Contact, ContactArray, HandFaceMeshArray, MeshTopology
 from ros2_dice.ros import qos
 from ros2_dice.ros.processes import Process, executable, stop
 
+pytestmark = pytest.mark.timeout(300)
+
 HERE = Path(__file__).resolve().parent
 EXAMPLES = HERE.parents[1] / 'examples'
 PIPES = {'stdout': subprocess.PIPE, 'stderr': subprocess.STDOUT, 'text': True}
@@ -53,7 +55,7 @@ def stream(node, wait_until):
 
     By their stamps they are 20 ms apart, however slow the machine is.
     """
-    def stream(condition, namespace='', timeout_s=20.0):
+    def stream(condition, namespace='', timeout_s=60.0):
         publisher = node.create_publisher(Image, f'{namespace}/image', 5)
         stamps_ns = itertools.count(node.get_clock().now().nanoseconds, 20_000_000)
 
@@ -82,7 +84,7 @@ def test_it_works_and_ends_cleanly(start, stream, meshes, number):
     assert meshes[-1].status == HandFaceMeshArray.STATUS_OK
     assert meshes[-1].header.frame_id == 'camera'
     process.send_signal(number)
-    text, _ = process.communicate(timeout=20)
+    text, _ = process.communicate(timeout=60)
     assert process.returncode == 0, text
     assert 'Traceback' not in text
 
@@ -129,7 +131,7 @@ def test_a_wrong_parameter_file_is_refused(start, tmp_path, line, words):
     file = tmp_path / 'wrong.yaml'
     file.write_text(f'dice:\n  ros__parameters:\n    {line}\n')
     process = start(fake('--params-file', str(file)), **PIPES)
-    text, _ = process.communicate(timeout=30)
+    text, _ = process.communicate(timeout=90)
     assert process.returncode == 2
     for word in words:
         assert word in text
@@ -210,7 +212,7 @@ def ask(node, wait_until):
     """
     def ask(kind, name, request):
         client = node.create_client(kind, name)
-        assert client.wait_for_service(20)
+        assert client.wait_for_service(60)
         for _ in range(6):
             future = client.call_async(request)
             if wait_until(future.done, 15):
