@@ -59,6 +59,8 @@ class Source:
     """The tool that bakes the file."""
     url: str = ''
     """Where the user gets it."""
+    option: str = ''
+    """Of `ros2-dice import`, that takes it."""
 
 
 @dataclass(frozen=True)

@@ -110,8 +110,8 @@ def remedy(asset: Asset, directory: str | Path = '', *, force: bool = False,
     if asset.source.kind == 'baked':
         return 'it ships with the package: install that again'
     if asset.source.kind == 'user':
-        return (f'licence: {asset.licence}; get it at {asset.source.url}; the estimator '
-                f'{asset.estimator} and the command that imports it are not part of this version')
+        return (f'licence: {asset.licence}; get it at {asset.source.url}, then '
+                f'ros2-dice import {asset.source.option} {asset.file}')
     place = f' --directory {shlex.quote(str(directory))}' if str(directory) else ''
     name = f' {asset.name}' if alone else ''
     return f'ros2-dice assets pull{name}{" --force" if force else ""}{place}'

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 app = typer.Typer(add_completion=False, rich_markup_mode='rich')
 
 ORIGINS = {'wheel': 'PyPI', 'baked': 'shipped', 'user': 'you'}
-STYLES = {'present': 'green', 'missing': 'yellow', 'corrupted': 'red', 'unverified': 'cyan'}
+STYLES = {'present': 'green', 'missing': 'yellow', 'corrupted': 'red', 'unverified': 'cyan',
+          'imported': 'green', 'incomplete': 'yellow'}
 
 PULL_EXAMPLES = """
 [bold]Examples[/bold]
@@ -42,8 +43,9 @@ def table(context: typer.Context, directory: Directory = '', as_json: AsJson = F
     from ros2_dice.assets import data_folder
 
     rows = describe(directory)
+    models = describe_models(directory)
     if as_json:
-        document = {'directory': str(data_folder(directory)), 'assets': rows}
+        document = {'directory': str(data_folder(directory)), 'assets': rows, 'models': models}
         typer.echo(json.dumps(document, indent=2))
         return
     from rich.box import SIMPLE
@@ -60,9 +62,13 @@ def table(context: typer.Context, directory: Directory = '', as_json: AsJson = F
     console = Console()
     console.print(view)
     console.print(f'Folder: {data_folder(directory)}', soft_wrap=True, highlight=False)
-    if any(row['kind'] == 'user' for row in rows):
-        console.print('The dice estimator is not part of this version; --json says where its '
-                      'files are to be had.', highlight=False)
+    for model in models:
+        console.print(f'Model {model["name"]}: [{STYLES[model["state"]]}]{model["state"]}[/]'
+                      f'{_about(model)}', soft_wrap=True, highlight=False)
+    if not models:
+        console.print('No DICE model was imported. With the files that you bring: ros2-dice '
+                      'import (--json says where they are to be had); without: ros2-dice import '
+                      '--stand-ins', soft_wrap=True, highlight=False)
     if any(row['state'] in ('missing', 'corrupted') and row['kind'] == 'wheel' for row in rows):
         console.print('Next: ros2-dice assets pull', highlight=False)
 
@@ -109,16 +115,54 @@ def describe(directory: str = '') -> list[dict[str, Any]]:
     from ros2_dice.assets.store import remedy
 
     rows = []
+    imported = _imported_files(directory)
     for asset in load_manifest().values():
         state = check_asset(asset, directory)
+        used = imported.get(asset.source.option.removeprefix('--'), [])
         wheel = asset.source.wheel
         sources = {'wheel': f'PyPI {wheel.requirement}' if wheel else '',
                    'baked': 'ships with the package', 'user': f'you bring it: {asset.source.url}'}
         rows.append({
             'name': asset.name, 'file': asset.file, 'purpose': asset.purpose,
-            'estimator': asset.estimator, 'state': state.value, 'size_bytes': asset.size_bytes,
+            'estimator': asset.estimator, 'state': 'imported' if used else state.value,
+            'imported_into': used, 'size_bytes': asset.size_bytes,
             'sha256': asset.sha256, 'licence': asset.licence, 'kind': asset.source.kind,
             'source': sources[asset.source.kind], 'path': str(asset_path(asset, directory)),
-            'next_step': '' if state in (Condition.PRESENT, Condition.UNVERIFIED) else remedy(
-                asset, directory, force=state is Condition.CORRUPTED)})
+            'next_step': '' if used or state in (Condition.PRESENT, Condition.UNVERIFIED)
+            else remedy(asset, directory, force=state is Condition.CORRUPTED)})
     return rows
+
+
+def describe_models(directory: str = '') -> list[dict[str, Any]]:
+    """Return a row for each imported model, every byte of it checked, ready for JSON."""
+    from ros2_dice.dice import check_imported, imported_folders
+
+    return [{'name': status.name, 'state': status.state.value, 'stand_in': status.stand_in,
+             'weights_sha256': status.weights_hash, 'size_bytes': status.size_bytes,
+             'note': status.note, 'folder': str(status.folder), 'next_step': status.next_step}
+            for status in map(check_imported, imported_folders(directory))]
+
+
+def _about(model: dict[str, Any]) -> str:
+    from rich.markup import escape
+
+    parts = [f'{model["size_bytes"] / 1e6:.0f} MB' if model['size_bytes'] else '',
+             f'weights {model["weights_sha256"][:12]}' if model['weights_sha256'] else '',
+             model['note'], model['next_step']]
+    return ''.join(f'; {escape(part)}' for part in parts if part)
+
+
+def _imported_files(directory: str) -> dict[str, list[str]]:
+    """Return which files of the user went into which models, by option."""
+    from ros2_dice.dice import imported_folders, read_manifest
+    from ros2_dice.errors import AssetError
+
+    found: dict[str, list[str]] = {}
+    for folder in imported_folders(directory):
+        try:
+            manifest = read_manifest(folder)
+        except AssetError:
+            continue  # `describe_models` says so
+        for key in manifest['sources']:
+            found.setdefault(key, []).append(folder.name)
+    return found

@@ -105,18 +105,40 @@ def _estimators(directory: str, engine: bool) -> dict[str, Any]:
     from ros2_dice.assets import check_asset, missing_assets
     from ros2_dice.assets.store import Condition, remedy
 
-    rows = {}
-    for name in ('open', 'dice'):
-        gaps = [{'name': asset.name, 'state': state.value,
-                 'next_step': remedy(asset, directory, force=state is Condition.CORRUPTED)}
-                for asset in missing_assets(name, directory)
-                for state in (check_asset(asset, directory),)]
-        rows[name] = {'ready': engine and not gaps, 'missing': gaps, 'note': ''}
-    if rows['open']['missing']:
-        rows['open']['note'] = 'ros2-dice assets pull'
-    elif not engine:
-        rows['open']['note'] = 'needs openvino'
-    rows['dice'] = {'ready': False, 'missing': [], 'note': 'not part of this version'}
+    gaps = [{'name': asset.name, 'state': state.value,
+             'next_step': remedy(asset, directory, force=state is Condition.CORRUPTED)}
+            for asset in missing_assets('open', directory)
+            for state in (check_asset(asset, directory),)]
+    note = 'ros2-dice assets pull' if gaps else '' if engine else 'needs openvino'
+    return {'open': {'ready': engine and not gaps, 'missing': gaps, 'note': note},
+            **_imported(directory, engine and not gaps)}
+
+
+def _imported(directory: str, eyes: bool) -> dict[str, Any]:
+    """
+    Return a row for each imported DICE model, or one that says how to get one.
+
+    Args:
+        directory: parameter `model.directory`.
+        eyes: whether the open networks can run, which find the hand and the face for DICE.
+    """
+    from ros2_dice.dice import ModelState, check_imported, imported_folders
+
+    torch = _can_find('torch')
+    rows: dict[str, Any] = {}
+    for status in map(check_imported, imported_folders(directory)):
+        whole = status.state is ModelState.PRESENT
+        missing = [] if whole else [{'name': status.name, 'state': status.state.value,
+                                     'next_step': status.next_step}]
+        notes = [f'weights {status.weights_hash[:12]}' if status.weights_hash else '',
+                 status.note, '' if torch else f'needs torch, {install_hint("dice")}',
+                 '' if eyes else 'needs what the open estimator needs']
+        rows[status.name] = {'ready': whole and torch and eyes, 'missing': missing,
+                             'note': '; '.join(filter(None, notes))}
+    if not rows:
+        rows['dice'] = {'ready': False, 'missing': [], 'note': 'no weights imported: '
+                        'ros2-dice import --from FOLDER, docs/bring_your_own_weights.md; '
+                        'to try it without: ros2-dice import --stand-ins'}
     return rows
 
 

@@ -128,8 +128,11 @@ def check_imported(folder: Path) -> ModelStatus:
     size = sum(row['size_bytes'] for row in manifest['files'].values())
     lacking = [name for name in FILES if name not in manifest['files']]
     notes = [manifest['note']] if manifest['stand_in'] else []
-    notes += [f'without {row["what"]}: {row["instead"]}' if row['instead'] else
-              f'lacks {row["what"]}' for row in manifest['missing']]
+    if lacking:
+        notes += ['lacks ' + ', '.join(row['what'] for row in manifest['missing']
+                                       if row['needed'])]
+    else:
+        notes += [f'without {row["what"]}: {row["instead"]}' for row in manifest['missing']]
     return ModelStatus(
         folder.name, folder, ModelState.INCOMPLETE if lacking else ModelState.PRESENT,
         '; '.join(notes), manifest['weights_hash'], manifest['stand_in'], size,

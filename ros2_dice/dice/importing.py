@@ -7,6 +7,7 @@ disk. The weights pass through one tensor at a time, so that memory stays far be
 """
 from __future__ import annotations
 
+import contextlib
 import io
 import math
 import platform
@@ -21,6 +22,7 @@ from ros2_dice.assets.download import Progress, no_progress
 from ros2_dice.assets.safetensors_file import write_safetensors
 from ros2_dice.assets.store import stream_digest
 from ros2_dice.assets.stored_zip import chunks, size_bytes
+from ros2_dice.bodies import parametric_hand, parametric_head
 from ros2_dice.bodies.body_file import (
     read_hand_file,
     read_head_file,
@@ -80,23 +82,16 @@ def import_model(sources: Mapping[str, Path], folder: Path,
     rows = dict(_hashed(sources, progress))
     facts: dict[str, Any] = {}
     hand, head, references = _bodies(sources, facts)
-    with new_folder(folder) as new:
-        files: dict[str, Any] = {}
-        dropped: dict[str, Any] = {}
-        for name, arrays in ((REFERENCE, references), (HAND, hand), (HEAD, head)):
-            if arrays:
-                files[name] = _write_arrays(new / name, arrays)
-        if 'checkpoint' in sources:
-            with open_checkpoint(sources['checkpoint']) as checkpoint:
-                checkpoint.check()
-                facts |= {'form': checkpoint.form, 'heads': checkpoint.heads,
-                          'heads_from': 'the file' if checkpoint.heads_read
-                          else 'the published value; this form does not state it',
-                          'numbers': _numbers(checkpoint.live())}
-                dead = checkpoint.dead()
-                dropped = {'numbers': _numbers(dead), 'tensors': sorted(dead)}
-                files[WEIGHTS] = _write_weights(
-                    new / WEIGHTS, checkpoint.live(), _read_live(checkpoint, progress))
+    with contextlib.ExitStack() as opened:
+        checkpoint = (opened.enter_context(open_checkpoint(sources['checkpoint']))
+                      if 'checkpoint' in sources else None)
+        dropped = _about(checkpoint, facts) if checkpoint else {}
+        new = opened.enter_context(new_folder(folder))
+        files = {name: _write_arrays(new / name, arrays) for name, arrays in (
+            (REFERENCE, references), (HAND, hand), (HEAD, head)) if arrays}
+        if checkpoint:
+            files[WEIGHTS] = _write_weights(
+                new / WEIGHTS, checkpoint.live(), _read_live(checkpoint, progress))
         return _finish(new, {
             'stand_in': False, 'note': _LICENCE_NOTE, 'files': files, 'sources': rows,
             'facts': facts, 'dropped': dropped, 'missing': _missing(sources)})
@@ -115,7 +110,7 @@ def import_standins(folder: Path, seed: int = 0, progress: Progress = no_progres
     Raises:
         AssetError: the folder can't be written.
     """
-    from ros2_dice.dice.weight_formula import formula_weights
+    from ros2_dice.dice import formula_weights
 
     with new_folder(folder) as new:
         progress('Making weights', 0, 0)
@@ -157,28 +152,50 @@ def _bodies(sources: Mapping[str, Path], facts: dict[str, Any]
             ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray], dict[str, np.ndarray]]:
     """Return the arrays of mano.npz, flame.npz and reference.npz; empty where files lack."""
     hand = read_hand_file(sources['mano']) if 'mano' in sources else {}
-    head = read_head_file(sources['flame']) if 'flame' in sources else {}
-    if head:
-        if 'landmarks' in sources:
-            head |= read_landmark_file(sources['landmarks'], len(head['faces']))
-        head['neck_idx'] = (read_neck_file(sources['neck']) if 'neck' in sources
-                            else np.zeros(0, np.int64))
-    if not (hand and head and 'lmk_faces_idx' in head
-            and {'hand-transforms', 'head-transforms'} <= sources.keys()):
+    head = _head(sources)
+    steps = {key: read_sampling(sources[key], vertices, coarse) for key, vertices, coarse in (
+        ('hand-transforms', parametric_hand.VERTICES, HAND_COARSE),
+        ('head-transforms', parametric_head.VERTICES, HEAD_COARSE)) if key in sources}
+    templates = {key: read_template(sources[key], vertices) for key, vertices in (
+        ('hand-template', parametric_hand.VERTICES),
+        ('head-template', parametric_head.VERTICES)) if key in sources}
+    if not (hand and 'lmk_faces_idx' in head and len(steps) == 2):
         return hand, head, {}
-    templates = {}
     for key, body in (('hand-template', hand), ('head-template', head)):
-        templates[key] = body['v_template']
         facts[key] = 'the body at zero parameters'
-        if key in sources:
-            templates[key] = read_template(sources[key], len(body['v_template']))
+        if key in templates:
             apart_m = shape_difference_m(templates[key], body['v_template'])
             facts[key] = f'its file; {apart_m * 1e3:.3f} mm from the body at most'
-    references = reference_arrays(
+        templates.setdefault(key, body['v_template'])
+    return hand, head, reference_arrays(
         templates['hand-template'], templates['head-template'], hand, head,
-        read_sampling(sources['hand-transforms'], len(hand['v_template']), HAND_COARSE),
-        read_sampling(sources['head-transforms'], len(head['v_template']), HEAD_COARSE))
-    return hand, head, references
+        steps['hand-transforms'], steps['head-transforms'])
+
+
+def _head(sources: Mapping[str, Path]) -> dict[str, np.ndarray]:
+    """Return the arrays of flame.npz, with landmarks and neck as far as they are there."""
+    if 'flame' not in sources:
+        for key in ('landmarks', 'neck'):
+            if key in sources:
+                raise AssetError(f'--{key} is of no use without the head', expected='--flame, too')
+        return {}
+    head = read_head_file(sources['flame'])
+    if 'landmarks' in sources:
+        head |= read_landmark_file(sources['landmarks'], len(head['faces']))
+    head['neck_idx'] = (read_neck_file(sources['neck']) if 'neck' in sources
+                        else np.zeros(0, np.int64))
+    return head
+
+
+def _about(checkpoint: Checkpoint, facts: dict[str, Any]) -> dict[str, Any]:
+    """Check a checkpoint, add what it says to the facts, and return what of it is left out."""
+    checkpoint.check()
+    facts |= {'form': checkpoint.form, 'heads': checkpoint.heads,
+              'heads_from': 'the file' if checkpoint.heads_read
+              else 'the published value; this form does not state it',
+              'numbers': _numbers(checkpoint.live())}
+    dead = checkpoint.dead()
+    return {'numbers': _numbers(dead), 'tensors': sorted(dead)}
 
 
 def _read_live(checkpoint: Checkpoint, progress: Progress) -> Iterator[np.ndarray]:

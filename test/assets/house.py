@@ -67,7 +67,7 @@ def manifest_text() -> str:
               'source = { kind = "baked", made_by = "tools/bake.py" }',
               '[[asset]]', 'name = "mine"', 'file = "mine.pkl"', 'purpose = "p"',
               'estimator = "dice"', 'licence = "NC"',
-              'source = { kind = "user", url = "https://example.org" }']
+              'source = { kind = "user", url = "https://example.org", option = "--mine" }']
     return '\n'.join(lines)
 
 

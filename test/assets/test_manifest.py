@@ -9,6 +9,7 @@ from house import manifest_text
 
 from ros2_dice.assets import asset_path, load_manifest
 from ros2_dice.assets.store import file_digest
+from ros2_dice.dice.sources import SOURCES
 from ros2_dice.errors import AssetError
 from ros2_dice.share import share_folder
 
@@ -26,6 +27,11 @@ def test_every_shipped_file_is_in_the_manifest_and_matches_it() -> None:
         assert (Path(__file__).parents[2] / row.source.made_by).is_file()
 
 
+def test_every_file_that_can_be_imported_has_a_row() -> None:
+    rows = {row.file for row in load_manifest().values() if row.source.kind == 'user'}
+    assert rows == {source.file for source in SOURCES.values()}
+
+
 def test_every_row_says_what_it_is_for_and_under_which_licence() -> None:
     for row in load_manifest().values():
         assert row.purpose.endswith('.')
@@ -36,6 +42,7 @@ def test_every_row_says_what_it_is_for_and_under_which_licence() -> None:
         if row.source.kind == 'user':
             assert row.source.url.startswith('https://')
             assert not row.sha256
+            assert SOURCES[row.source.option.removeprefix('--')].file == row.file
 
 
 @pytest.mark.parametrize(('old', 'new', 'said'), [

@@ -110,7 +110,7 @@ def test_unknown_name_lists_the_names(house: House) -> None:
 def test_what_the_user_brings_says_where_to_get_it(house: House) -> None:
     with pytest.raises(AssetError, match='https://example.org') as caught:
         find_asset('mine')
-    assert 'not part of this version' in caught.value.next_step
+    assert 'ros2-dice import --mine mine.pkl' in caught.value.next_step
     house.data.mkdir()
     (house.data / 'mine.pkl').write_bytes(b'anything')
     assert check_asset(asset_named('mine')) is Condition.UNVERIFIED

@@ -35,10 +35,11 @@ def test_missing_networks_are_named_with_the_command(
 def test_with_everything_there_the_status_is_0(
         monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr('ros2_dice.assets.missing_assets', lambda *_: ())
+    monkeypatch.setattr('ros2_dice.dice.imported_folders', lambda *_: ())
     assert run() == 0
     said = capsys.readouterr().out
     assert 'open          ready' in said
-    assert 'dice          no       not part of this version' in said
+    assert 'dice          no       no weights imported: ros2-dice import' in said
     assert "'.[view]'" in said or 'rerun-sdk               missing' not in said
 
 

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 torch = pytest.importorskip('torch')
+pytestmark = pytest.mark.timeout(600)  # gigabytes, on machines that are busy
 
 from ros2_dice.dice import (  # noqa: E402
     DiceNetwork,

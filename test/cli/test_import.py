@@ -1,0 +1,156 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`ros2-dice import`: one line for what it refuses, nothing left behind, stand-ins marked."""
+from __future__ import annotations
+
+import json
+import os
+import pickle
+import shutil
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ros2_dice.cli.main import main
+from ros2_dice.dice import standin_hand, standin_head
+from ros2_dice.dice.sources import SOURCES
+
+sys.path.append(str(Path(__file__).resolve().parents[1] / 'assets'))
+
+from hostile import DONE, SHELL, called, write_torch_zip
+
+
+def run(*arguments: str) -> int:
+    with pytest.raises(SystemExit) as caught:
+        main(['import', *arguments])
+    return int(caught.value.code or 0)
+
+
+@pytest.fixture(autouse=True)
+def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return a data folder of the test's own, which does not exist yet."""
+    monkeypatch.setenv('ROS2_DICE_DATA', str(tmp_path / 'data'))
+    monkeypatch.delenv('ROS2_DICE_DEBUG', raising=False)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path / 'data'
+
+
+def refusal(capsys: pytest.CaptureFixture[str]) -> str:
+    said = capsys.readouterr().err
+    assert said.startswith('ros2-dice: ')
+    assert said.count('\n') == 1
+    return said
+
+
+@pytest.mark.parametrize('option', [f'--{key}' for key in SOURCES])
+def test_a_hostile_file_is_refused_in_one_line(
+        option: str, data: Path, tmp_path: Path, standin_files: Any,
+        capsys: pytest.CaptureFixture[str]) -> None:
+    evil = called(os.system, SHELL)
+    path = tmp_path / SOURCES[option[2:]].file
+    if path.suffix == '.pkl':
+        path.write_bytes(evil)
+    elif path.suffix == '.npy':
+        path.write_bytes(b'\x93NUMPY\x01\x00\x46\x00'
+                         + b"{'descr': '|O', 'fortran_order': False, 'shape': (), }".ljust(69)
+                         + b'\n' + evil)
+    else:
+        write_torch_zip(path, evil)
+    others: list[str] = []
+    if option in ('--landmarks', '--neck'):  # these go with a head
+        standin_files.write_body(tmp_path / 'head.pkl', standin_head())
+        others = ['--flame', str(tmp_path / 'head.pkl')]
+    assert run(option, str(path), *others) == 1
+    assert 'posix.system' in refusal(capsys)
+    assert not Path(DONE).exists()
+    assert not any(data.rglob('*.npz'))
+
+
+
+def test_a_folder_of_files_becomes_a_model(data: Path, tmp_path: Path, standin_files: Any,
+                                           capsys: pytest.CaptureFixture[str]) -> None:
+    official = tmp_path / 'official' / 'deep'
+    official.mkdir(parents=True)
+    standin_files.write_body(official / 'MANO_RIGHT.pkl', standin_hand())
+    assert run('--from', str(tmp_path / 'official'), '--name', 'mine') == 0
+    said = capsys.readouterr().out
+    assert f'imported into {data / "models" / "mine"}' in said
+    assert 'without --checkpoint model.bin' in said
+    assert 'not complete yet: import again with --checkpoint model.bin, --flame' in said
+    manifest = json.loads((data / 'models' / 'mine' / 'manifest.json').read_text())
+    assert list(manifest['sources']) == ['mano']
+    assert not manifest['stand_in']
+
+    assert run('--mano', str(official / 'MANO_RIGHT.pkl'), '--out', str(tmp_path / 'there'),
+               '--json') == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report['folder'] == str(tmp_path / 'there')
+    assert (tmp_path / 'there' / 'mano.npz').is_file()
+    assert run('--mano', str(official / 'MANO_RIGHT.pkl'), '--out', str(tmp_path / 'there'),
+               '--verify') == 1
+    assert 'incomplete' in refusal(capsys)
+
+
+@pytest.mark.parametrize(('arguments', 'said'), [
+    ((), 'nothing to import'),
+    (('--checkpoint', 'none.bin'), 'No such file'),
+    (('--from', '.'), 'none of the official files'),
+    (('--mano', 'MANO_LEFT.pkl'), 'a left hand'),
+    (('--stand-ins', '--mano', 'a.pkl'), '--mano'),
+    (('--stand-ins', '--name', 'a/b'), 'model name'),
+    (('--neck', 'empty'), '--flame, too'),
+    (('--checkpoint', 'empty'), 'not a file of torch.save'),
+    (('--checkpoint', '/dev/zero'), 'not a file'),
+    (('--mano', 'empty'), '0 bytes'),
+])
+def test_what_can_t_be_is_said_in_one_line(arguments: tuple[str, ...], said: str, data: Path,
+                                           capsys: pytest.CaptureFixture[str]) -> None:
+    Path('empty').touch()
+    Path('MANO_LEFT.pkl').write_bytes(b'N.')
+    assert run(*arguments) == 1
+    assert said in refusal(capsys)
+    assert not data.exists()
+
+
+def test_the_old_format_is_refused_with_the_command(capsys: pytest.CaptureFixture[str]) -> None:
+    Path('model.bin').write_bytes(pickle.dumps(0x1950a86a20f9469cfc6c, 2))
+    assert run('--checkpoint', 'model.bin') == 1
+    assert "python -c 'import torch; torch.save(torch.load(\"model.bin\"" in refusal(capsys)
+
+
+@pytest.mark.timeout(600)  # a minute where the machine is busy
+def test_stand_ins_go_the_whole_way_and_are_marked(
+        data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Weights, bodies, network and meshes; and what the other commands say of it."""
+    pytest.importorskip('torch')
+    try:
+        assert run('--stand-ins', '--verify', '--json') == 0
+        report = json.loads(capsys.readouterr().out)
+        assert report['folder'] == str(data / 'models' / 'dice_standin')
+        assert report['stand_in']
+        assert report['note'].startswith('STAND-IN')
+        verified = report['verified']
+        # Presence, hand, head: the formula's numbers (seed 0).
+        assert verified['presence'] == pytest.approx(0.4173, abs=1e-3)
+        assert verified['hand_size_m'] == pytest.approx(0.06646, abs=1e-4)
+        assert verified['head_size_m'] == pytest.approx(0.1042, abs=1e-4)
+        assert verified['weights'] == report['weights_hash'][:12]
+        for command in ('assets', 'doctor'):
+            with pytest.raises(SystemExit):
+                main([command])
+            said = capsys.readouterr().out
+            assert 'dice_standin' in said
+            assert 'STAND-IN' in said
+            assert verified['weights'] in said
+        with (data / 'models' / 'dice_standin' / 'mano.npz').open('r+b') as file:
+            file.seek(5000)
+            file.write(b'!!')
+        with pytest.raises(SystemExit):
+            main(['doctor', '--json'])
+        row = json.loads(capsys.readouterr().out)['estimators']['dice_standin']
+        assert not row['ready']
+        assert row['missing'][0]['state'] == 'corrupted'
+        assert 'ros2-dice import' in row['missing'][0]['next_step']
+    finally:
+        shutil.rmtree(data)  # 1 GB
