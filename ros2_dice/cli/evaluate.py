@@ -15,6 +15,7 @@ import typer
 from ros2_dice.errors import ConfigError
 
 if TYPE_CHECKING:
+    from ros2_dice.evaluation.gallery import Gallery
     from ros2_dice.evaluation.report import Cell, Report
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, rich_markup_mode='rich',
@@ -25,6 +26,8 @@ EXAMPLES = """
 [bold]Examples[/bold]
 
   ros2-dice evaluate labelled photos/ --json labelled.json --report page
+
+  ros2-dice evaluate generated --samples 300 --json generated.json
 
   ros2-dice evaluate decaf DecafDataset --camera 102 --every 10 --report page
 
@@ -93,6 +96,64 @@ def on_labelled(
         write_report(labelled_report(document, answers, gallery), report)
 
 
+@app.command('generated')
+def on_generated(
+        samples: Annotated[int, typer.Option(
+            '--samples', min=2, help='Scenes of every kind, and of touch and hover at 2 cm.')],
+        json_file: Json = None, report: ReportFolder = None, model: Model = 'open',
+        motions: Annotated[int | None, typer.Option(
+            '--motions', min=0, help='Motions; a tenth of the samples if not given.')] = None,
+        noise_px: Annotated[float | None, typer.Option(
+            '--noise', min=0.0,
+            help='Plain noise of the landmarks in pixels, instead of the errors that the '
+                 'networks make.')] = None,
+        spread: Annotated[str, typer.Option(
+            '--spread', help='people: every kind of person, camera and touch; bench: the scenes '
+                             'of the prototype.')] = 'people',
+        seed: Annotated[int, typer.Option('--seed', min=0, help='Of everything drawn.')] = 1
+        ) -> None:
+    """
+    Score touch, distance and meshes on scenes and motions made from the open bodies.
+
+    The truth is exact and the bodies are those that are fitted: for the meshes an upper bound.
+    """
+    from ros2_dice.evaluation.gallery import Gallery
+    from ros2_dice.evaluation.generated_report import (
+        BAR_HEADER,
+        bar_rows,
+        event_rows,
+        frame_rows,
+        generated_report,
+    )
+    from ros2_dice.evaluation.generated_run import SPREADS, run_generated
+    from ros2_dice.evaluation.labelled_report import SCORE_HEADER
+    from ros2_dice.evaluation.machine import environment
+    from ros2_dice.parameters import Settings
+
+    if model != 'open':
+        raise ConfigError('--model', got=model, expected='open',
+                          next_step='generated scenes are landmarks without pictures, which only '
+                                    'the open estimator is made of')
+    if spread not in SPREADS:
+        raise ConfigError('--spread', got=spread, expected=' or '.join(SPREADS))
+    settings = Settings({'tracking.deterministic_ids': True})
+    motions = samples // 10 if motions is None else motions
+    gallery = Gallery()
+    start_s = time.monotonic()
+    with _progress(3 * samples + 2 * motions) as advance:
+        document = run_generated(settings, samples, motions, noise_px, seed, spread, gallery,
+                                 advance)
+    document |= {'format': 'ros2-dice evaluate generated 1', 'model': model,
+                 'seconds': round(time.monotonic() - start_s, 1), 'environment': environment()}
+    write_json(json_file, document)
+    print_table(SCORE_HEADER, frame_rows(document))
+    print_table(BAR_HEADER, bar_rows(document))
+    if document['motions'] is not None:
+        print_table(('delay', 'median ms', 'p90 ms', 'n'), event_rows(document))
+    if report is not None:
+        write_report(generated_report(document, gallery), report)
+
+
 @app.command('decaf')
 def on_decaf(
         folder: Annotated[Path, typer.Argument(
@@ -120,8 +181,10 @@ def on_decaf(
     from ros2_dice.evaluation.decaf import DecafDataset
     from ros2_dice.evaluation.decaf_run import run_decaf
     from ros2_dice.evaluation.decaf_truth import DecafTruth
+    from ros2_dice.evaluation.gallery import Gallery
     from ros2_dice.evaluation.machine import environment
     from ros2_dice.parameters import Settings
+    from ros2_dice.render import Overlay
 
     dataset = DecafDataset(folder, split)
     sequences = dataset.sequences(tuple(cameras or ()))
@@ -134,11 +197,13 @@ def on_decaf(
                         'labels alone')
     settings = Settings({'model.id': model, 'tracking.deterministic_ids': True})
     estimator = create_estimator(settings)
+    gallery = Gallery()
+    overlay = None if report is None else Overlay(estimator.topologies)
     total = sum(min(-(-len(sequence) // every), limit or len(sequence)) for sequence in sequences)
     try:
         with _progress(total) as advance:
             system = run_decaf(estimator, sequences, truth, masked=masked, every=every,
-                               limit=limit, advance=advance,
+                               limit=limit, advance=advance, gallery=gallery, overlay=overlay,
                                threshold=settings.number('contact.threshold'))
     finally:
         estimator.close()
@@ -146,7 +211,7 @@ def on_decaf(
                 'every': every, 'limit': limit, 'masked': masked, 'problems': problems,
                 'systems': [system], 'environment': environment()}
     print_problems(problems)
-    _show_systems(f'On the Decaf data set, {split} split', document, json_file, report)
+    _show_systems(f'On the Decaf data set, {split} split', document, gallery, json_file, report)
 
 
 @app.command('predictions')
@@ -166,6 +231,7 @@ def of_predictions(
 
     docs/evaluation.md describes the format.
     """
+    from ros2_dice.evaluation.gallery import Gallery
     from ros2_dice.evaluation.machine import environment
     from ros2_dice.evaluation.material import load_material
     from ros2_dice.evaluation.prediction_scores import score_against_labels, score_against_truth
@@ -186,10 +252,10 @@ def of_predictions(
     document = {'format': 'ros2-dice evaluate predictions 1',
                 'truth': (labels or truth or Path()).resolve().name, 'threshold': threshold,
                 'systems': systems, 'environment': environment()}
-    _show_systems('Predictions against truth', document, json_file, report)
+    _show_systems('Predictions against truth', document, Gallery(), json_file, report)
 
 
-def _show_systems(title: str, document: dict[str, Any], json_file: Path | None,
+def _show_systems(title: str, document: dict[str, Any], gallery: Gallery, json_file: Path | None,
                   report: Path | None) -> None:
     """Write and print the figures of systems beside each other."""
     from ros2_dice.evaluation.labelled_report import SCORE_HEADER
@@ -206,7 +272,7 @@ def _show_systems(title: str, document: dict[str, Any], json_file: Path | None,
         if rows:
             print_table(header, rows)
     if report is not None:
-        write_report(prediction_report(title, document), report)
+        write_report(prediction_report(title, document, gallery), report)
 
 
 def write_json(path: Path | None, document: dict[str, Any]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -15,10 +16,12 @@ from ros2_dice.evaluation.calibration import calibration
 from ros2_dice.evaluation.clips import clip_frames, clip_rate_hz
 from ros2_dice.evaluation.decaf import DecafFrame, DecafSequence
 from ros2_dice.evaluation.decaf_truth import DecafTruth
+from ros2_dice.evaluation.gallery import Gallery
 from ros2_dice.evaluation.mesh_sums import FrameMeshes, MeshSums
 from ros2_dice.evaluation.metrics import Score
 from ros2_dice.evaluation.timing import Spread
 from ros2_dice.evaluation.touch import Seen
+from ros2_dice.render import Overlay
 from ros2_dice.types import Camera, FloatArray, Frame, HandFaceEstimate, HandJoints
 
 TIP_SHARE = 0.7
@@ -33,8 +36,8 @@ Pixels = npt.NDArray[np.uint8]
 
 
 def run_decaf(estimator: Estimator, sequences: list[DecafSequence], truth: DecafTruth | None, *,
-              threshold: float, every: int, limit: int, masked: bool,
-              advance: Callable[[str], None]) -> dict[str, Any]:
+              threshold: float, every: int, limit: int, masked: bool, gallery: Gallery,
+              overlay: Overlay | None, advance: Callable[[str], None]) -> dict[str, Any]:
     """
     Return one system's figures over sequences, in the form of `score_against_truth`.
 
@@ -46,6 +49,8 @@ def run_decaf(estimator: Estimator, sequences: list[DecafSequence], truth: Decaf
         every: so many frames apart.
         limit: frames of each sequence at most; 0 = all.
         masked: black out what the data set's segmentation does, as the published protocol has it.
+        gallery: takes pictures of the mistakes.
+        overlay: draws them; None = no pictures.
         advance: called with the sequence's name after each frame.
     """
     faces = {level.topology_id: level.faces for level in estimator.topologies}
@@ -63,6 +68,11 @@ def run_decaf(estimator: Estimator, sequences: list[DecafSequence], truth: Decaf
             seen = Seen.of(estimates)
             chances.append(math.nan if seen.cannot_tell else seen.probability)
             labels.append(frame.touches)
+            if overlay is not None and seen.says_touch(threshold) != frame.touches:
+                gallery.offer('missed touch' if frame.touches else 'false touch',
+                              f'{sequence.name}, frame {frame.number}: p {seen.probability:.2f}',
+                              abs(seen.probability - frame.touches),
+                              partial(overlay.draw, pixels[..., ::-1], estimates, camera))
             best = _best(estimates)
             if best is None:
                 missing += 1

@@ -50,11 +50,12 @@ def labelled_report(document: Mapping[str, Any], answers: Answers, gallery: Gall
                 'frames that the labels leave open. False alarms are the share of the untouched '
                 'that is said to touch. TP: right touches, FP: false ones, FN: missed ones, TN: '
                 f'right "no". Naive rule: {document["naive"]["rule"]}, in the picture, on the '
-                'same landmarks in the same run.', quiet=True)
+                'same landmarks in the same run. Of a run of wrong frames, the first is shown '
+                'below.', quiet=True)
     if document['problems']:
         report.heading('Files without an answer')
         report.table(('problem',), [[problem] for problem in document['problems']])
-    _mistakes(report, gallery)
+    mistakes(report, gallery)
     _by_scene(report, document)
     _by_word(report, document['pictures'])
     _calibration(report, document)
@@ -67,18 +68,19 @@ def labelled_report(document: Mapping[str, Any], answers: Answers, gallery: Gall
 def publish(report: Report) -> None:
     """Add the published table and what may be compared with it."""
     report.heading('Published, for comparison')
-    report.table(published.HEADER, published.ROWS)
+    report.table(published.HEADER, [
+        [name, *('-' if value is None else f'{value:g}' for value in figures)]
+        for name, *figures in published.ROWS])
     report.text(published.SOURCE, quiet=True)
     for text in (published.COMPARABLE, published.SAME_RULES, published.NOT_COMPARABLE):
         report.text(text.replace('`', ''))
 
 
-def _mistakes(report: Report, gallery: Gallery) -> None:
+def mistakes(report: Report, gallery: Gallery) -> None:
+    """Add the pictures of the worst cases."""
     for kind in gallery.kinds:
         cards = gallery.cards(kind)
         report.heading(f'{kind.capitalize()}: the worst {len(cards)}')
-        if kind == gallery.kinds[0]:
-            report.text('Of a run of wrong frames, the first is shown.', quiet=True)
         report.cards(cards)
 
 

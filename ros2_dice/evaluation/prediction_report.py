@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ros2_dice.evaluation.charts import reliability
-from ros2_dice.evaluation.labelled_report import SCORE_HEADER, publish, score_row
+from ros2_dice.evaluation.gallery import Gallery
+from ros2_dice.evaluation.labelled_report import SCORE_HEADER, mistakes, publish, score_row
 from ros2_dice.evaluation.report import Cell, Report
 
 MESH_HEADER = ('system', 'PVE* mm', 'MPJPE mm', 'PA-MPJPE mm', 'collision mm', 'non-collision %',
@@ -34,13 +35,14 @@ def mesh_rows(systems: Sequence[Mapping[str, Any]]) -> list[list[Cell]]:
     return rows
 
 
-def prediction_report(title: str, document: Mapping[str, Any]) -> Report:
+def prediction_report(title: str, document: Mapping[str, Any], gallery: Gallery) -> Report:
     """
     Return the page.
 
     Args:
         title: of the page.
         document: with `systems`, `truth` and `environment`.
+        gallery: of the mistakes.
     """
     systems = document['systems']
     report = Report(title)
@@ -56,6 +58,7 @@ def prediction_report(title: str, document: Mapping[str, Any]) -> Report:
     if meshes:
         report.heading('Meshes')
         report.table(MESH_HEADER, meshes)
+    mistakes(report, gallery)
     for system in systems:
         if system['frames_missing']:
             missing = system['frames_missing']

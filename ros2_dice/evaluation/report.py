@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Sequence
 from html import escape
 from pathlib import Path
@@ -34,6 +35,9 @@ figcaption { font-size: 13px; overflow-wrap: anywhere; }
 svg { display: block; max-width: 100%; height: auto; }
 svg text { font: 11px system-ui, sans-serif; fill: #5d6b7c; }
 """
+
+_NUMBER = re.compile(r'-?|-?[0-9]+(\.[0-9]+)?(e-?[0-9]+)?')
+"""Text that stands like a number: also an empty cell and a dash."""
 
 Cell = str | float | int | None
 
@@ -70,8 +74,8 @@ class Report:
             strong: numbers of the rows that stand out.
         """
         rows, bold = [list(row) for row in rows], set(strong)
-        numeric = [bool(rows) and all(not isinstance(row[k], str) or row[k] in ('', '-')
-                                      for row in rows) for k in range(len(header))]
+        numeric = [bool(rows) and all(_NUMBER.fullmatch(cell(row[k])) for row in rows)
+                   for k in range(len(header))]
         mark = [' class="n"' if right else '' for right in numeric]
         head = ''.join(f'<th{m}>{escape(name)}</th>' for m, name in zip(mark, header))
         body = ''.join(

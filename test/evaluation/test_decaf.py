@@ -15,9 +15,10 @@ from ros2_dice.bodies import load_open_bodies
 from ros2_dice.bodies.rotation import rotation_matrix
 from ros2_dice.dice.standin import standin_hand, standin_head
 from ros2_dice.errors import AssetError, ConfigError
-from ros2_dice.evaluation.decaf import DecafDataset
+from ros2_dice.evaluation.decaf import DecafDataset, DecafSequence
 from ros2_dice.evaluation.decaf_run import joints_21_m, run_decaf
 from ros2_dice.evaluation.decaf_truth import DecafTruth
+from ros2_dice.evaluation.gallery import Gallery
 from ros2_dice.share import share_folder
 from ros2_dice.types import HandJoints
 
@@ -38,6 +39,11 @@ def parameters(rng: np.random.Generator) -> dict[str, Any]:
 def dump(path: Path, value: Any) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(pickle.dumps(value, protocol=2))
+
+
+def score(sequences: list[DecafSequence], limit: int = 0, masked: bool = True) -> dict[str, Any]:
+    return run_decaf(BrightnessEstimator(), sequences, None, threshold=0.5, every=1, limit=limit,
+                     masked=masked, gallery=Gallery(), overlay=None, advance=lambda name: None)
 
 
 @pytest.fixture
@@ -101,8 +107,7 @@ def test_frames_are_read_in_place(dataset: Path):
 
 def test_an_estimator_is_scored_by_contact_labels_alone(dataset: Path):
     sequences = DecafDataset(dataset).sequences()
-    found = run_decaf(BrightnessEstimator(), sequences, None, threshold=0.5, every=1, limit=0,
-                      masked=True, advance=lambda name: None)
+    found = score(sequences)
     json.dumps(found, allow_nan=False)
     assert (found['frames'], found['frames_missing']) == (FRAMES, 0)
     assert found['touch']['f1'] == 1.0
@@ -113,8 +118,7 @@ def test_masks_black_out_the_background(dataset: Path):
     write_clip(dataset / 'test' / 'segmentations' / 'S1' / '084.mp4', [0] * FRAMES, rate=25)
     sequences = DecafDataset(dataset).sequences()
     for masked, missing in ((True, 4), (False, 0)):
-        found = run_decaf(BrightnessEstimator(), sequences, None, threshold=0.5, every=1,
-                          limit=4, masked=masked, advance=lambda name: None)
+        found = score(sequences, limit=4, masked=masked)
         assert (found['frames'], found['frames_missing']) == (4, missing)
 
 
@@ -153,6 +157,25 @@ def test_joints_of_openxr_are_put_in_the_order_of_the_data_set():
     np.testing.assert_array_equal(found[1:4], points[7:10])
     np.testing.assert_array_equal(found[13:16], points[2:5])
     np.testing.assert_allclose(found[16], points[4] + 0.7 * (points[5] - points[4]))
+
+
+def test_the_command_says_what_is_missing_and_goes_on(dataset: Path, tmp_path: Path, capsys):
+    from ros2_dice.assets import find_asset
+    from ros2_dice.cli.main import main
+
+    try:
+        find_asset('face_landmark')
+    except AssetError as error:
+        pytest.skip(error.text())
+    out = tmp_path / 'out.json'
+    with pytest.raises(SystemExit) as stopped:
+        main(['evaluate', 'decaf', str(dataset), '--every', '2', '--json', str(out), '--report',
+              str(tmp_path / 'page')])
+    assert stopped.value.code == 0
+    assert 'generic_model.pkl' in capsys.readouterr().err
+    document = json.loads(out.read_text())
+    assert document['systems'][0]['frames_missing'] == document['systems'][0]['frames'] == 3
+    assert 'FastMETRO' in (tmp_path / 'page' / 'index.html').read_text()
 
 
 def test_missing_files_are_named_with_where_they_come_from(dataset: Path, tmp_path: Path):

@@ -12,6 +12,7 @@ import pytest
 import trimesh
 
 from ros2_dice.errors import ConfigError
+from ros2_dice.evaluation.gallery import Gallery
 from ros2_dice.evaluation.machine import environment
 from ros2_dice.evaluation.material import load_material
 from ros2_dice.evaluation.prediction_report import mesh_rows, prediction_report
@@ -113,7 +114,7 @@ def test_predictions_are_scored_by_labels(tmp_path: Path, painted: Path):
 def test_the_page_has_all_systems_and_the_published_table(tmp_path: Path, truth: Predictions):
     systems = [score(truth, truth)]
     page = prediction_report('Title', {'systems': systems, 'truth': 'truth.npz',
-                                       'environment': environment()}).html()
+                                       'environment': environment()}, Gallery()).html()
     assert 'DICE (2025), regression' in page
     assert 'Not comparable' in page
     assert page.count('<table') == 3
