@@ -31,6 +31,8 @@ _SAME_FACE = 0.25
 """Two faces so near (of the square) are one; people who pass each other come closer than finds."""
 _JUMP = 0.5
 """A hand does not move by more than this fraction of its square between frames."""
+_WELL_SEEN = 0.8
+"""Score less distance from the square's middle from which a hand is where it was foreseen."""
 _PAUSE = 15
 """Frames between two searches with every finder, where there is no cut."""
 _SIDES = {'both': Handedness.UNKNOWN, 'left': Handedness.LEFT, 'right': Handedness.RIGHT}
@@ -178,15 +180,16 @@ class PersonTracker:
         region = hand_from_landmarks(track.last.points_px, mirrored)
         if not region.is_sane():
             return None
-        threshold = self._settings.number('detection.hand_threshold')
         hand = None
         x, y = track.motion.step_px(frame.stamp_ns)
         if math.hypot(x, y) > STEP * region.size_px:
             # A fast hand would be at the edge of the square, where the network sees it badly.
             hand = self._networks.hand.observe(
                 frame, region._replace(cx_px=region.cx_px + x, cy_px=region.cy_px + y))
-        if hand is None or hand.score < threshold:
-            hand = self._networks.hand.observe(frame, follow(track.last.roi, region))
+        if hand is None or _fit_of_square(hand) < _WELL_SEEN:
+            plain = self._networks.hand.observe(frame, follow(track.last.roi, region))
+            hand = max((plain, hand or plain), key=_fit_of_square)
+        threshold = self._settings.number('detection.hand_threshold')
         seen = track.belief.add(hand.score, threshold)
         after = hand_from_landmarks(hand.points_px, mirrored)
         if not seen or not after.is_sane() or distance_over_size(after, hand.roi) > _JUMP:
@@ -207,3 +210,9 @@ class PersonTracker:
                 person.face = None
             person.hands = [hand for hand in person.hands if not ended(hand)]
         self._crowd.persons = [p for p in self._crowd.persons if p.face or p.hands]
+
+
+def _fit_of_square(hand: HandObservation) -> float:
+    """Return the score, less for a hand beside the middle of its square (fraction of it)."""
+    after = hand_from_landmarks(hand.points_px)
+    return hand.score - distance_over_size(after, hand.roi) if after.is_sane() else -1.0
