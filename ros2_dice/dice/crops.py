@@ -52,19 +52,16 @@ def square_around(face: FaceObservation | None, hand: HandObservation | None, ma
         boxes.append((low, high))
         if face is None:
             least = HANDS * float((high - low).max())
-    low = np.min([box[0] for box in boxes], 0)
-    high = np.max([box[1] for box in boxes], 0)
-    side = max(least, (1.0 + 2.0 * margin) * float((high - low).max()), 8.0)
+    low = np.clip(np.min([box[0] for box in boxes], 0), 0.0, size_px)
+    high = np.clip(np.max([box[1] for box in boxes], 0), 0.0, size_px)
+    tight = float((high - low).max())
+    # Inside the picture as far as head and hand fit: training never showed black borders.
+    side = max(least, (1.0 + 2.0 * margin) * tight, 8.0)
+    side = min(side, max(float(min(size_px)), tight))
     centre = 0.5 * (low + high)
-    width, height = size_px
-    if side <= max(width, height):
-        # Inside the picture as far as it fits: black borders were never shown in training.
-        side = min(side, max(min(width, height), (1.0 + margin) * float((high - low).max())))
-        for axis, length in enumerate((width, height)):
-            if side <= length:
-                centre[axis] = np.clip(centre[axis], 0.5 * side, length - 0.5 * side)
-            else:
-                centre[axis] = 0.5 * length
+    for axis, length in enumerate(size_px):
+        centre[axis] = (np.clip(centre[axis], 0.5 * side, length - 0.5 * side)
+                        if side <= length else 0.5 * length)
     return _rested(centre, side, mirrored, last)
 
 

@@ -128,6 +128,8 @@ def person(*hands: TrackedHand, person_id: str = 'p0000', **face_place: float
 
 
 _LOADED: dict[str, Any] = {}
+_KINDS = {name: getattr(dice_estimator, name)
+          for name in ('ParametricHand', 'ParametricHead', 'TouchFinder')}
 
 
 def model() -> ImportedModel:
@@ -139,10 +141,28 @@ def model() -> ImportedModel:
                                            'weights_hash': '0' * 64})
 
 
+_MADE: dict[tuple[str, Any], Any] = {}
+
+
+def _once(name: str) -> Any:
+    """Return a maker of bodies that makes each only once: they never change."""
+    kind = _KINDS[name]
+
+    def make_one(*arguments: Any, **options: Any) -> Any:
+        key = name, options.get('left')
+        if key not in _MADE:
+            _MADE[key] = kind(*arguments, **options)
+        return _MADE[key]
+
+    return make_one
+
+
 def make(monkeypatch: Any, rows: Sequence[Mapping[str, np.ndarray]], settings: Settings = SETTINGS,
          batch: int = 1) -> tuple[Any, Any, Any]:
     """Return an estimator with its engine and its tracker."""
     monkeypatch.setattr(dice_estimator, 'PersonTracker', ScriptedTracker)
+    for name in ('ParametricHand', 'ParametricHead', 'TouchFinder'):
+        monkeypatch.setattr(dice_estimator, name, _once(name))
     engine = ScriptedEngine(rows, batch)
     estimator = dice_estimator.DiceEstimator(settings, model(), engine)
     return estimator, engine, estimator._tracker
