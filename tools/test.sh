@@ -8,7 +8,7 @@
 
 prepare_system
 make_venv
-install_tree ros,test
+install_tree ros,dice,test
 pull_assets
 say 'Tests'
 cd "$ROOT"
