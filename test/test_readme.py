@@ -10,7 +10,8 @@ import pytest
 from ros2_dice.cli.main import VERBS
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = ('README.md', 'model/README.md', 'CONTRIBUTING.md', 'QUALITY_DECLARATION.md')
+PAGES = ('README.md', 'model/README.md', 'CONTRIBUTING.md', 'QUALITY_DECLARATION.md',
+         'docs/bring_your_own_weights.md')
 
 
 @pytest.mark.parametrize('page', PAGES)
