@@ -176,30 +176,37 @@ def _rows(data: Mapping[str, Any], key: str) -> list[Mapping[str, Any]]:
 
 
 def _picture(files: _Files, row: Mapping[str, Any]) -> LabelledPicture:
-    contact = str(row.get('contact', 'unknown')).lower()
-    hands = row.get('person_hands') or []
+    contact = str(row.get('contact') or 'unknown').strip().lower()
+    hands = [hand for hand in row.get('person_hands') or () if isinstance(hand, Mapping)]
     return LabelledPicture(
-        files.find(row['file']), row['file'], str(row.get('scene', 'unknown')), row.get('hands'),
+        files.find(row['file']), row['file'], str(row.get('scene') or 'unknown'), row.get('hands'),
         row.get('faces'), contact, bool(row.get('contact_certain', contact in ANSWERS)),
-        str(row.get('notes', '')),
-        tuple(dict.fromkeys(str(w) for h in hands for w in h.get('touches') or ())),
-        tuple(dict.fromkeys(str(w) for h in hands for w in h.get('fingers') or ())))
+        str(row.get('notes') or ''),
+        tuple(dict.fromkeys(word for hand in hands for word in _words(hand.get('touches')))),
+        tuple(dict.fromkeys(word for hand in hands for word in _words(hand.get('fingers')))))
+
+
+def _words(value: Any) -> list[str]:
+    """Return words, given as one, as a list of them, or not at all."""
+    return [str(word) for word in (value if isinstance(value, (list, tuple)) else [value]) if word]
 
 
 def _clip(files: _Files, row: Mapping[str, Any]) -> LabelledClip:
     spans = row.get('touch_frames')
-    says_no = str(row.get('contact', '')).lower() == 'no'
+    says_no = str(row.get('contact') or '').strip().lower() == 'no'
     try:
         touches = tuple(
             TouchSpan(int(span['first']), int(span['last']), bool(span.get('certain', True)),
-                      tuple(word for word in str(span.get('region') or '').split('/') if word))
+                      tuple(word.strip() for text in _words(span.get('region'))
+                            for word in text.split('/') if word.strip()))
             for span in spans or ())
-        tolerance = int(row.get('frame_tolerance', _TOLERANCE))
+        given = row.get('frame_tolerance')
+        tolerance = _TOLERANCE if given is None else int(given)
     except (TypeError, KeyError, ValueError, AttributeError) as error:
         raise ConfigError(f'labels.json, touch_frames of {row["file"]}', got=spans,
                           expected='a list of objects with "first" and "last"',
                           next_step=_FORMAT) from error
     return LabelledClip(
-        files.find(row['file']), row['file'], str(row.get('scene', 'unknown')),
+        files.find(row['file']), row['file'], str(row.get('scene') or 'unknown'),
         int(row.get('frames') or 0), float(row.get('fps') or 0.0), row.get('hands_max'),
         row.get('faces_max'), touches, tolerance, spans is not None or says_no)

@@ -27,6 +27,22 @@ def test_rows_need_no_more_than_their_file(tmp_path: Path):
     assert (clip.is_scored, clip.touches) == (False, ())
 
 
+def test_what_is_null_is_as_if_it_were_not_there(tmp_path: Path):
+    found = load_material(labels(tmp_path, {
+        'images': [{'file': 'a.jpg', 'contact': None, 'scene': None, 'person_hands': None,
+                    'hands': None, 'notes': None},
+                   {'file': 'b.jpg', 'contact': ' Yes', 'person_hands': [
+                       {'touches': 'chin', 'fingers': None}, None]}],
+        'videos': [{'file': 'c.mp4', 'fps': None, 'frames': None, 'frame_tolerance': None,
+                    'touch_frames': [{'first': 3, 'last': 9, 'region': ['mouth', 'nose / eye']},
+                                     {'first': 12, 'last': 13, 'region': None}]}]}))
+    assert (found.pictures[0].scene, found.pictures[0].contact) == ('unknown', 'unknown')
+    assert found.pictures[1].is_touch
+    assert found.pictures[1].face_words == ('chin',)
+    assert found.clips[0].touches[0].words == ('mouth', 'nose', 'eye')
+    assert (found.clips[0].tolerance, found.clips[0].touches[1].words) == (4, ())
+
+
 @pytest.mark.parametrize(('contact', 'touch'), [
     ('yes', True), ('no', False), ('No', False), ('likely', None), ('drawn', None)])
 def test_only_yes_and_no_are_answers(tmp_path: Path, contact: str, touch: bool | None):
