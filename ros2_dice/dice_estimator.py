@@ -15,6 +15,7 @@ from ros2_dice.bodies.parametric_hand import VERTICES as HAND_VERTICES
 from ros2_dice.bodies.parametric_head import VERTICES as HEAD_VERTICES
 from ros2_dice.bodies.rotation import nearest_rotation
 from ros2_dice.contact import HeadSurface
+from ros2_dice.dice.choosing import Upgrade
 from ros2_dice.dice.crops import united
 from ros2_dice.dice.engines import engine_for, infer
 from ros2_dice.dice.folder import model_folder
@@ -101,6 +102,11 @@ class DiceEstimator:
     def model_id(self) -> str:
         """Return `<model.id>/<engine>-<precision>`; the engine may change while it runs."""
         return f'{self._name}/{self._engine.name}-{self._engine.precision}'
+
+    @property
+    def upgrade(self) -> Upgrade | None:
+        """Return what builds better engines and says which one serves; None = nothing does."""
+        return self._engine if isinstance(self._engine, Upgrade) else None
 
     @property
     def stage_times_s(self) -> Mapping[str, float]:

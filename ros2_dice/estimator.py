@@ -2,7 +2,7 @@
 """The estimator protocol, and the only place that knows every estimator."""
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
 from ros2_dice.bodies import Topology
@@ -55,6 +55,28 @@ class Estimator(Protocol):
     def close(self) -> None:
         """Release engines and memory."""
         ...
+
+
+class EngineKeeper(Protocol):
+    """What an estimator whose engine is built says of it; its property `upgrade`."""
+
+    @property
+    def report(self) -> Mapping[str, object]:
+        """Return engine, device, engine_id, reason, building, build_error and differences."""
+        ...
+
+    def listen(self, say: Callable[[str], None]) -> None:
+        """Hand on, a line each and from any thread, what happened and what happens from now."""
+        ...
+
+    def start_building(self) -> None:
+        """Build what is missing in a process of its own, if the parameters allow it."""
+        ...
+
+
+def engine_keeper(estimator: Estimator | None) -> EngineKeeper | None:
+    """Return what builds an estimator's engines, None where nothing is built."""
+    return getattr(estimator, 'upgrade', None)
 
 
 def known_models(directory: str = '') -> tuple[str, ...]:

@@ -7,9 +7,9 @@ of its own; when it is done, the better engine takes over between two frames.
 """
 from __future__ import annotations
 
-import contextlib
 import sys
 import threading
+from collections import deque
 from collections.abc import Callable, Mapping
 
 from ros2_dice.dice.rungs import DiceNetworks, Weights
@@ -17,11 +17,13 @@ from ros2_dice.errors import DiceError, EngineError
 from ros2_dice.parameters import Settings
 from ros2_dice.runtime import usable_threads
 from ros2_dice.runtime.cache import EngineCache, Say, cache_folder
-from ros2_dice.runtime.ladder import AUTO, Ladder, Wish
+from ros2_dice.runtime.ladder import BUILD_COMMAND, Ladder, Wish
 from ros2_dice.runtime.rung import Choice, Progress, silent
 from ros2_dice.runtime.serving import Builder, ServingEngine
 
 Report = Mapping[str, object]
+_KEPT_LINES = 20
+"""What is said before anybody listens."""
 
 
 def wish_of(settings: Settings) -> Wish:
@@ -52,96 +54,116 @@ def make_ladder(weights: Weights, settings: Settings, say: Say = lambda line: No
                   referee=networks.referee), networks
 
 
-class Upgrade:
+class Upgrade(ServingEngine):
     """
-    An engine in use, and the building of better ones.
+    The engine in use, and the building of better ones.
 
     Args:
         weights: of the network.
         settings: `backend.*` and `model.*` are read.
-        say: gets what happens, a line each, from any thread.
 
     Raises:
+        ConfigError: `backend.device` is none.
         EngineError: nothing that is asked for can run, or what is forced is not built and
             `backend.build_if_missing` is false.
     """
 
-    def __init__(self, weights: Weights, settings: Settings,
-                 say: Say = lambda line: None) -> None:
-        self._say = say
+    def __init__(self, weights: Weights, settings: Settings) -> None:
+        self._said: deque[str] = deque(maxlen=_KEPT_LINES)
+        self._listener: Say | None = None
         self._settings = settings
-        self._ladder, _ = make_ladder(weights, settings, say)
+        self._ladder, _ = make_ladder(weights, settings, self._say)
         self._wish = wish_of(settings)
-        self._lock = threading.Lock()
+        self._starting = threading.Lock()
         self._builder: Builder | None = None
         self._progress = ''
         self._error = ''
-        self.engine = ServingEngine(self._first())
+        super().__init__(self._first())
+        self._say(self.choice.text())
 
     @property
     def report(self) -> Report:
         """Return what serves, how far it is from fp32, and what is being built, for people."""
-        choice = self.engine.choice
-        difference = choice.verdict.difference or {}
+        choice = self.choice
         return {'engine': f'{choice.engine.name} {choice.engine.precision}',
                 'device': choice.engine.device, 'engine_id': choice.engine_id,
-                'reason': choice.text(), 'building': self._progress,
-                'build_error': self._error, **difference}
+                'reason': choice.text(), 'building': self._progress, 'build_error': self._error,
+                **(choice.verdict.difference or {})}
+
+    def listen(self, say: Say) -> None:
+        """Hand on, a line each and from any thread, what happened and what happens from now."""
+        self._listener = say
+        while self._said:
+            say(self._said.popleft())
 
     def start_building(self) -> None:
         """Build what is missing in a process of its own, if the parameters allow it."""
-        with self._lock:
-            if self._builder is not None or not self.engine.choice.to_build:
+        with self._starting:
+            if self._builder is not None or not self.choice.to_build:
                 return
             if not self._settings.flag('backend.build_if_missing'):
+                self._say(f'a better engine is not built: {BUILD_COMMAND}')
                 return
             self._progress = 'a better engine is being built'
-            self._say(f'{self._progress}; meanwhile: {self.engine.choice.text()}')
+            self._say(f'{self._progress}; this one serves meanwhile')
             self._builder = Builder(build_command(self._settings), on_progress=self._built_part,
                                     on_done=self._built)
             self._builder.start()
 
+    def wait_for_build(self, timeout_s: float) -> bool:
+        """Wait for the process that builds; tell whether there is none any more."""
+        return self._builder is None or self._builder.wait(timeout_s)
+
     def close(self) -> None:
         """Give the build up and release the engines."""
-        with self._lock:
+        with self._starting:
             if self._builder is not None:
                 self._builder.stop()
-        self.engine.close()
+        super().close()
+
+    def _say(self, line: str) -> None:
+        if self._listener is not None:
+            self._listener(line)
+        else:
+            self._said.append(line)
 
     def _first(self) -> Choice:
         """Return an engine that is there, also beside one that is forced and not built yet."""
         try:
             return self._ladder.choose(self._wish, build=False)
         except EngineError as error:
-            forced = self._wish != Wish(AUTO, self._wish.device, AUTO)
             missing = self._ladder.missing(self._wish)
-            if not forced or not missing or not self._settings.flag('backend.build_if_missing'):
+            if not missing or not self._settings.flag('backend.build_if_missing'):
                 raise
             self._say(f'{error.text()}; it is built now')
-            choice = self._ladder.choose(Wish(device=AUTO), build=False)
+            choice = self._ladder.choose(Wish(), build=False)
             return Choice(choice.engine, choice.verdict, (*missing, choice.verdict),
                           choice.engine_id)
 
     def _built_part(self, row: Report) -> None:
         words = ' '.join(str(row[name]) for name in ('stage', 'detail') if row.get(name))
-        self._progress = f'building: {words.lower()}'
+        if words:
+            self._progress = f'building: {words.lower()}'
 
     def _built(self, error: str) -> None:
         """Take what was built into use, on the builder's thread."""
-        self._progress = ''
-        self._error = error
         if error:
+            self._progress, self._error = '', error
             self._say(f'the better engine was not built: {error}')
             return
-        with contextlib.suppress(DiceError):
+        try:
             choice = self._ladder.choose(self._wish, build=False)
-            before = self.engine.choice
-            if choice.verdict == before.verdict:
+            if choice.verdict == self.choice.verdict:
                 choice.engine.close()
                 self._say(f'nothing better was found: {choice.text()}')
-                return
-            self.engine.offer(choice)
-            self._say(f'changed over to {choice.text()}')
+            else:
+                self.offer(choice)
+                self._say(f'changed over to {choice.text()}')
+        except DiceError as fault:
+            self._error = fault.text()
+            self._say(f'the engine that was built is not used: {self._error}')
+        finally:
+            self._progress = ''
 
 
 def build_command(settings: Settings) -> list[str]:

@@ -20,14 +20,30 @@ class OutOfMemory(EngineError):
 class Engine(Protocol):
     """A loaded network: named float32 arrays in, named float32 arrays out."""
 
-    name: str
-    """Kind of engine, e.g. `openvino`."""
-    device: str
-    """Where it runs, e.g. `cpu`."""
-    precision: str
-    """Arithmetic, e.g. `fp32`."""
-    inputs: Mapping[str, tuple[int, ...]]
-    outputs: Mapping[str, tuple[int, ...]]
+    @property
+    def name(self) -> str:
+        """Kind of engine, e.g. `openvino`."""
+        ...
+
+    @property
+    def device(self) -> str:
+        """Where it runs, e.g. `cpu`."""
+        ...
+
+    @property
+    def precision(self) -> str:
+        """Arithmetic, e.g. `fp32`."""
+        ...
+
+    @property
+    def inputs(self) -> Mapping[str, tuple[int, ...]]:
+        """Names and shapes of the inputs."""
+        ...
+
+    @property
+    def outputs(self) -> Mapping[str, tuple[int, ...]]:
+        """Names and shapes of the outputs."""
+        ...
 
     def buffer(self, name: str) -> FloatTensor:
         """Return an input's own memory; what is written here needs no copy in `infer`."""
