@@ -20,6 +20,8 @@ from ros2_dice.errors import AssetError
 
 MAX_ELEMENTS = 1 << 28
 """Of one dense array: far above any body, far below what would fill a machine."""
+_MAX_MATRIX_ELEMENTS = 1 << 25
+"""Of a sparse matrix made dense, which a small file can make large; the largest has 2^23."""
 _MAX_DIMENSIONS = 8
 _MAX_WRAPPINGS = 8
 _KINDS = frozenset(['f2', 'f4', 'f8', 'i1', 'i2', 'i4', 'i8', 'u1', 'u2', 'u4', 'u8', 'b1'])
@@ -217,7 +219,8 @@ def scatter(where: tuple[np.ndarray, np.ndarray], values: np.ndarray,
     Raises:
         ValueError: a place lies outside, or the lengths differ.
     """
-    checked_shape(shape)
+    if math.prod(checked_shape(shape)) > _MAX_MATRIX_ELEMENTS:
+        raise ValueError(f'a matrix of {shape[0]} x {shape[1]}')
     for index, size in zip(where, shape):
         if index.shape != values.shape or values.ndim != 1 or index.dtype.kind not in 'iu':
             raise ValueError('a sparse matrix whose parts differ in length')

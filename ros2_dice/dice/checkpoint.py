@@ -8,6 +8,7 @@ were compared with the network's.
 """
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -26,6 +27,8 @@ from ros2_dice.errors import AssetError
 
 DEFAULT_HEADS = 4
 """As published; a state dict does not tell (specification, section 4)."""
+MAX_NUMBERS = 1 << 29
+"""Of a network, twice those of the released one; a small file can describe large tensors."""
 _WRAPPERS = ('state_dict', 'model', 'model_state_dict')
 _PARALLEL = 'module.'
 
@@ -83,6 +86,10 @@ class Checkpoint:
         from ros2_dice.dice.network import DiceNetwork
         from ros2_dice.dice.tokens import REFERENCES
 
+        numbers = sum(math.prod(shape) for shape in self.live().values())
+        if numbers > MAX_NUMBERS:
+            raise AssetError(f'{self.label} describes {numbers} numbers',
+                             expected=f'at most {MAX_NUMBERS}')
         outlines = {name: torch.empty(shape, device='meta')
                     for name, shape in self.live().items()}
         anywhere = {name: np.zeros((count, 3)) for name, count in REFERENCES.items()}

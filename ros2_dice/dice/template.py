@@ -64,11 +64,12 @@ def read_sampling(path: Path, vertices: int, coarse: int) -> tuple[FloatArray, .
         for step in steps:
             if count == coarse:
                 break
-            matrix = file.numbers(step, f'D[{len(matrices)}]').astype(np.float64)
-            if matrix.ndim != 2 or matrix.shape[1] != count or not np.isfinite(matrix).all():
+            matrix = file.numbers(step, f'D[{len(matrices)}]')
+            if (matrix.ndim != 2 or matrix.shape[1] != count or len(matrix) > count
+                    or matrix.dtype.kind != 'f' or not np.isfinite(matrix).all()):
                 raise AssetError(f'{path.name}: D[{len(matrices)}]', got=matrix.shape,
-                                 expected=f'a matrix of {count} columns')
-            matrices.append(matrix)
+                                 expected=f'a matrix of {count} columns that makes fewer')
+            matrices.append(matrix.astype(np.float64))
             count = len(matrix)
     if count != coarse:
         raise AssetError(f'{path.name} thins {vertices} vertices to {count}',

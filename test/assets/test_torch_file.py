@@ -13,6 +13,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from hostile import words, write_torch_zip
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from ros2_dice.assets.closed_arrays import NUMPY, load_npy
 from ros2_dice.assets.torch_file import (
@@ -86,6 +88,23 @@ def test_a_tensor_that_does_not_fit_its_storage_is_refused(
     path = write_torch_zip(tmp_path / 'a.pt', tensor(**layout), ONE)  # type: ignore[arg-type]
     with pytest.raises(AssetError, match=r'a\.pt'):
         load(path)
+
+
+@settings(max_examples=100, deadline=None, suppress_health_check=[
+    HealthCheck.function_scoped_fixture])
+@given(axes=st.lists(st.tuples(st.integers(0, 4), st.integers(0, 7)), max_size=3),
+       offset=st.integers(0, 8))
+def test_exactly_the_tensors_within_their_storage_are_read(
+        tmp_path: Path, axes: list[tuple[int, int]], offset: int) -> None:
+    shape, stride = tuple(n for n, _ in axes), tuple(step for _, step in axes)
+    path = write_torch_zip(tmp_path / 'a.pt', tensor(shape, stride, offset), ONE)
+    places = offset + sum(np.multiply.outer(np.arange(n), step).reshape(
+        [-1 if i == axis else 1 for i in range(len(axes))]) for axis, (n, step) in enumerate(axes))
+    if np.prod(shape) == 0 or np.max(places) < 6:
+        np.testing.assert_array_equal(load(path), np.broadcast_to(places, shape))
+    else:
+        with pytest.raises(AssetError):
+            load(path)
 
 
 def rewrite(path: Path, change: Callable[[bytearray], None]) -> None:

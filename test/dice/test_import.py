@@ -34,6 +34,7 @@ from ros2_dice.dice.checkpoint import open_checkpoint  # noqa: E402
 from ros2_dice.dice.folder import FILES, MANIFEST  # noqa: E402
 from ros2_dice.dice.importing import import_model  # noqa: E402
 from ros2_dice.dice.sources import NEEDED, SOURCES, find_sources  # noqa: E402
+from ros2_dice.dice.template import read_sampling, read_template  # noqa: E402
 from ros2_dice.errors import AssetError  # noqa: E402
 
 
@@ -319,6 +320,48 @@ def test_other_sizes_of_interaction_stages_are_read_from_the_shapes(
     standin_files.write_module(path, tensors)
     with open_checkpoint(path) as checkpoint:
         checkpoint.check()
+
+
+def test_a_small_file_can_t_make_a_huge_network(standin_files: Any, tmp_path: Path) -> None:
+    tensors = standin_files.thin_weights()
+    for layer in range(4, 300):
+        tensors |= {name.replace('layer.3', f'layer.{layer}'): value
+                    for name, value in tensors.items()
+                    if name.startswith('trans_encoder.0.bert.encoder.layer.3.')}
+    path = tmp_path / 'weights.pt'
+    torch.save(tensors, path)
+    assert path.stat().st_size < 3e6
+    with open_checkpoint(path) as checkpoint, pytest.raises(AssetError, match='describes'):
+        checkpoint.check()
+
+
+@pytest.mark.parametrize(('steps', 'said'), [
+    ([], 'no list D'), ('D', 'no list D'), ([torch.zeros(195, 777)], 'matrix of 778'),
+    ([torch.zeros(1).expand(778, 300_000)], 'matrix of 778'),
+    ([torch.zeros(1).expand(300_000, 778)], 'makes fewer'),
+    ([torch.full((195, 778), float('nan'))], 'matrix of 778'), ([torch.zeros(196, 778)], '195'),
+    ([torch.zeros(195, 778, dtype=torch.int64)], 'matrix of 778'), ([7], 'int'),
+])
+def test_transforms_that_lead_elsewhere_are_refused(tmp_path: Path, steps: Any,
+                                                    said: str) -> None:
+    path = tmp_path / 'hand_mesh_transforms.pt'
+    torch.save({'D': steps}, path)
+    with pytest.raises(AssetError, match=said):
+        read_sampling(path, 778, 195)
+
+
+def test_further_levels_are_left_out(tmp_path: Path) -> None:
+    path = tmp_path / 'hand_mesh_transforms.pt'
+    torch.save({'D': [torch.ones(195, 778), torch.ones(49, 195)]}, path)
+    assert [step.shape for step in read_sampling(path, 778, 195)] == [(195, 778)]
+
+
+@pytest.mark.parametrize('value', [np.zeros((777, 3)), np.zeros((778, 3), int),
+                                   np.full((778, 3), np.inf), 'hand', [1.0]])
+def test_a_wrong_template_is_refused(tmp_path: Path, value: Any) -> None:
+    torch.save(value, tmp_path / 'rh_ref_vs.pt')
+    with pytest.raises(AssetError, match='rh_ref_vs'):
+        read_template(tmp_path / 'rh_ref_vs.pt', 778)
 
 
 @pytest.mark.parametrize('wrap', [
