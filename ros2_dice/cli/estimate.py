@@ -67,7 +67,7 @@ def estimate(
             metavar='PICTURE...', help='Pictures, folders of pictures, or patterns.')],
         out: Annotated[Path, typer.Option('--out', '-o', help='Folder of the results.')],
         model: Annotated[str, typer.Option(
-            '--model', help='Which estimator; this version has: open.')] = 'open',
+            '--model', help='Estimator: open, dice, or the name of an imported model.')] = 'open',
         focal_px: Annotated[float | None, typer.Option(
             '--focal', help='Focal length of the lens in pixels of the picture.')] = None,
         fov_deg: Annotated[float | None, typer.Option(

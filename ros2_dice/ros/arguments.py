@@ -39,7 +39,7 @@ ARGUMENTS: Mapping[str, Argument] = {argument.name: argument for argument in (
     Argument('params_file', 'Parameter file; config/dice.yaml is a complete one.'),
     Argument('params_profile', 'Parameters made for a kind of machine.', default='none',
              choices=('cpu', 'gpu', 'jetson', 'network', 'none')),
-    Argument('model', 'Estimator; this version has open (default: open).',
+    Argument('model', 'Estimator: open, dice, or an imported folder (default: open).',
              parameter='model.id'),
     Argument('backend', 'Inference engine (default: auto).', parameter='backend.name'),
     Argument('device', 'auto, cpu or cuda:N (default: auto).', parameter='backend.device'),
