@@ -248,7 +248,7 @@ class HandTrack:
             side.fit = min((fit_hand(body, observation, context.camera, prior, start=guess,
                                      iterations=COLD_ITERATIONS, fixed_shape=self._settled,
                                      patient=early)
-                            for guess in (guesses if early else guesses[:1])),
+                            for guess in guesses),
                            key=lambda fit: fit.cost)
         side.state = side.fit.state
         right = min(max(float(observation.right_probability), 1e-3), 1.0 - 1e-3)
