@@ -63,7 +63,7 @@ def save_predictions(path: Path, system: str, frames: tuple[str, ...],
     found = {name: np.asarray(values) for name, values in arrays.items()}
     _check(found, len(frames), path.name)
     np.savez_compressed(path, format=np.array(FORMAT), system=np.array(system),
-                        frames=np.array(frames), allow_pickle=False, **found)
+                        frames=np.array(frames), **found)
 
 
 def load_predictions(path: Path) -> Predictions:

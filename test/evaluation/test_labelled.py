@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from painted_squares import BrightnessEstimator
 
-from ros2_dice.errors import ConfigError
+from ros2_dice.errors import AssetError, ConfigError
 from ros2_dice.evaluation.gallery import Gallery
 from ros2_dice.evaluation.labelled import Answers, LabelledRun
 from ros2_dice.evaluation.labelled_report import labelled_report
@@ -149,8 +149,13 @@ def test_the_command_says_what_is_wrong_in_one_line(tmp_path: Path, capsys):
 
 @pytest.mark.material
 def test_the_command_on_real_pictures(material: Path, tmp_path: Path, capsys):
+    from ros2_dice.assets import find_asset
     from ros2_dice.cli.main import main
 
+    try:
+        find_asset('face_landmark')
+    except AssetError as error:
+        pytest.skip(error.text())
     rows = {row['file']: row for row in json.loads(
         (material / 'labels.json').read_text())['images']}
     chosen = ('s/man_chin_grip.jpg', 's/man_frontal.jpg', 's/finger_on_lips.jpg')

@@ -28,12 +28,19 @@ def test_distances_are_those_of_trimesh():
     rng = np.random.default_rng(4)
     ball = trimesh.creation.icosphere(subdivisions=3, radius=0.09)
     vertices = ball.vertices * (1, 1.3, 0.8) + 0.004 * np.sin(90 * ball.vertices)
-    mesh = trimesh.Trimesh(vertices, ball.faces, process=False)
     points = rng.normal(0, 0.08, (200, 3))
-    _, distance, _ = mesh.nearest.on_surface(points)
-    inside = mesh.contains(points)
+    corners = vertices[ball.faces]
+    distance = [np.linalg.norm(trimesh.triangles.closest_point(
+        corners, np.tile(point, (len(corners), 1))) - point, axis=1).min() for point in points]
+    # The shape is seen as a whole from the origin: a point is inside if it lies before the
+    # triangle that it is seen through.
+    weights = np.linalg.solve(corners.transpose(0, 2, 1)[None], points[:, None, :, None])[..., 0]
+    through = (weights >= -1e-12).all(2)
+    assert through.any(1).all()
+    inside = weights.sum(2)[np.arange(200), through.argmax(1)] < 1
+    assert 20 < inside.sum() < 180
     found = signed_distances_m(points, vertices, ball.faces)
-    np.testing.assert_allclose(found, np.where(inside, -distance, distance), atol=1e-9)
+    np.testing.assert_allclose(found, np.where(inside, -1.0, 1.0) * distance, atol=1e-9)
 
 
 def test_a_hole_leaves_inside_inside():
