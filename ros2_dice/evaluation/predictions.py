@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -60,7 +61,7 @@ def save_predictions(path: Path, system: str, frames: tuple[str, ...],
     Raises:
         ConfigError: the arrays don't fit the format.
     """
-    found = {name: np.asarray(values) for name, values in arrays.items()}
+    found: dict[str, Any] = {name: np.asarray(values) for name, values in arrays.items()}
     _check(found, len(frames), path.name)
     np.savez_compressed(path, format=np.array(FORMAT), system=np.array(system),
                         frames=np.array(frames), **found)
