@@ -31,7 +31,9 @@ def main() -> int:
     """Run the comparison that the arguments ask for."""
     parser = argparse.ArgumentParser(description=(__doc__ or '').strip().splitlines()[0])
     parser.add_argument('fixture', type=Path, help='parity_*.npz or postprocess*.npz')
-    parser.add_argument('--weights', type=Path, help='.safetensors; default: filled by formula')
+    parser.add_argument('--weights', type=Path,
+                        help='any file that `ros2-dice import --checkpoint` reads; default: '
+                             'filled by formula')
     parser.add_argument('--dtype', choices=('float32', 'float64'), default='float32')
     parser.add_argument('--simplified', action='store_true',
                         help='run the exactly simplified network')
@@ -65,26 +67,25 @@ def _network(options: argparse.Namespace, report: Report) -> None:
     try:
         import torch
 
+        from ros2_dice.dice.checkpoint import DEFAULT_HEADS, open_checkpoint
         from ros2_dice.dice.weight_formula import formula_weights
         from tools.parity.network import compare_network
     except ImportError as error:
         raise ConfigError(f"the network can't run: {error}", next_step=install_hint('dice')
                           ) from error
     stored = _read(options.fixture)
-    if options.weights is None:
-        if 'seed' not in stored:
-            raise AssetError(f'file {options.fixture.name}', got='no seed in it',
-                             expected='a parity_*.npz file', next_step='name --weights')
+    heads = DEFAULT_HEADS
+    if options.weights is not None:
+        with open_checkpoint(options.weights) as file:
+            file.check()
+            tensors = {name: torch.from_numpy(file.array(name)) for name in file.live()}
+            heads = file.heads
+    elif 'seed' in stored:
         tensors = formula_weights(int(stored['seed']))
     else:
-        from safetensors.torch import load_file
-
-        try:
-            tensors = load_file(options.weights)
-        except Exception as error:  # safetensors raises its own kinds
-            raise AssetError(f'file {options.weights.name}', got=str(error),
-                             expected='a safetensors file') from error
-    compare_network(stored, tensors, dtype=getattr(torch, options.dtype),
+        raise AssetError(f'file {options.fixture.name}', got='no seed in it',
+                         expected='a parity_*.npz file', next_step='name --weights')
+    compare_network(stored, tensors, heads, dtype=getattr(torch, options.dtype),
                     simplified=options.simplified, report=report)
 
 

@@ -150,6 +150,18 @@ def test_every_output_has_its_shape_for_any_batch(change):
     assert found == {name: (3, *SHAPES[name]) for name in type(outputs)._fields}
 
 
+def test_the_simplified_network_exports_for_any_batch():
+    """No branch depends on data, and no shape but the batch is free."""
+    with torch.device('meta'):
+        network = simplify(DiceNetwork(torch.empty(TOKENS, 3)).eval())
+        batch = torch.export.Dim('batch', min=1, max=8)
+        program = torch.export.export(network, (torch.empty(2, 3, 224, 224),),
+                                      dynamic_shapes={'image': {0: batch}})
+        outputs = program.module()(torch.empty(5, 3, 224, 224))
+    assert {name: tuple(value.shape[1:]) for name, value in outputs._asdict().items()} == SHAPES
+    assert {value.shape[0] for value in outputs} == {5}
+
+
 def test_names_and_order_of_the_outputs():
     assert list(SHAPES) == list(DiceOutput._fields)
     assert set(ParametricOutput._fields) < set(DiceOutput._fields)

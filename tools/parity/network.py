@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ros2_dice.dice.network import DiceNetwork
+from ros2_dice.dice.network import HEADS, DiceNetwork
 from tools.parity.report import Report
 
 OUTPUT_BOUNDS = {torch.float32: 5e-5, torch.float64: 1e-10}
@@ -25,19 +25,21 @@ INTERMEDIATE_BOUNDS = {torch.float32: 5e-4, torch.float64: 1e-10}
 _MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
-def compare_network(stored: Mapping[str, np.ndarray], tensors: Mapping[str, Tensor], *,
-                    dtype: torch.dtype, simplified: bool, report: Report) -> None:
+def compare_network(stored: Mapping[str, np.ndarray], tensors: Mapping[str, Tensor],
+                    heads: int = HEADS, *, dtype: torch.dtype, simplified: bool,
+                    report: Report) -> None:
     """
     Run the network on the stored inputs and report each difference.
 
     Args:
         stored: arrays of the file.
         tensors: weights by their official names.
-        dtype: float32 is compared with `f32_*`, float64 with `f64_*`.
+        heads: of the attention.
+        dtype: float32 is compared with `f32_*` or, where there is none, like float64 with `f64_*`.
         simplified: run what `simplify` makes of the network; it lacks some intermediates.
     """
     network: nn.Module = DiceNetwork.from_tensors(
-        tensors, {name: stored[name] for name in stored if name.startswith('ref_')}, dtype=dtype)
+        tensors, {name: stored[name] for name in stored if name.startswith('ref_')}, heads, dtype)
     taps = _exact_taps
     if simplified:
         from ros2_dice.dice.simplified import simplify
@@ -45,10 +47,12 @@ def compare_network(stored: Mapping[str, np.ndarray], tensors: Mapping[str, Tens
         network, taps = simplify(network), _simplified_taps
     with torch.inference_mode(), _collect(taps(network)) as found:
         outputs = network(torch.from_numpy(_input(stored, dtype)))
-    kind = 'f32' if dtype == torch.float32 else 'f64'
     for name, value in outputs._asdict().items():
-        if f'{kind}_{name}' in stored:
-            report.compare(name, value.numpy(), stored[f'{kind}_{name}'], OUTPUT_BOUNDS[dtype])
+        wanted = stored.get(f'f64_{name}')
+        if dtype == torch.float32:
+            wanted = stored.get(f'f32_{name}', wanted)
+        if wanted is not None:
+            report.compare(name, value.numpy(), wanted, OUTPUT_BOUNDS[dtype])
     for key in stored:
         name = key.removeprefix('midsum_')
         if match := re.fullmatch(r'mid_(\w+)_stride(\d+)', key):
