@@ -7,7 +7,9 @@ attributes of scipy's compressed and coordinate matrices, chumpy's `Ch.__getstat
 """
 from __future__ import annotations
 
+import ast
 import math
+import re
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +26,8 @@ _MAX_MATRIX_ELEMENTS = 1 << 25
 """Of a sparse matrix made dense, which a small file can make large; the largest has 2^23."""
 _MAX_DIMENSIONS = 8
 _MAX_WRAPPINGS = 8
+_NPY_MAGIC = b'\x93NUMPY'
+_MAX_NPY_HEADER_BYTES = 10_000
 _KINDS = frozenset(['f2', 'f4', 'f8', 'i1', 'i2', 'i4', 'i8', 'u1', 'u2', 'u4', 'u8', 'b1'])
 
 
@@ -132,28 +136,42 @@ def load_npy(path: Path, allowed: ClosedList) -> Any:
     Raises:
         AssetError: the file is missing, damaged, too large, or names what is not allowed.
     """
-    import io
-
     data = read_bytes(path)
-    stream = io.BytesIO(data)
     try:
-        version = np.lib.format.read_magic(stream)
-        read_header = {(1, 0): np.lib.format.read_array_header_1_0,
-                       (2, 0): np.lib.format.read_array_header_2_0}[version]
-        shape, fortran, dtype = read_header(stream)
-    except (ValueError, KeyError, SyntaxError, RecursionError) as error:
+        shape, fortran, dtype, start = _npy_header(data)
+    except (ValueError, KeyError, TypeError, SyntaxError, RecursionError, MemoryError) as error:
         raise AssetError(f'{path.name} is not a .npy file', expected='a numpy array',
                          next_step=DAMAGED_STEP) from error
-    body = data[stream.tell():]
-    if dtype.hasobject:
+    body = data[start:]
+    if dtype.is_object:
         value = read_pickle(body, allowed, path.name)
         if not isinstance(value, ArrayStandIn) or value.objects is None:
             raise AssetError(f'{path.name} holds no array of objects', next_step=DAMAGED_STEP)
         return value.objects
-    if math.prod(shape) * dtype.itemsize != len(body):
-        raise AssetError(f'{path.name} holds {len(body)} bytes of an array of shape {shape}',
-                         expected=f'{math.prod(shape) * dtype.itemsize}', next_step=DAMAGED_STEP)
-    return np.frombuffer(body, dtype).reshape(shape, order='F' if fortran else 'C')
+    whole = ArrayStandIn()
+    try:
+        whole.fill((1, shape, dtype, fortran, body))
+        return whole.array()
+    except ValueError as error:
+        raise AssetError(f"{path.name} can't be read: {error}", expected='a whole file',
+                         next_step=DAMAGED_STEP) from error
+
+
+def _npy_header(data: bytes) -> tuple[tuple[int, ...], bool, DtypeStandIn, int]:
+    """Return shape, column-major, type and where the numbers begin; many errors where damaged."""
+    size = {1: 2, 2: 4}[data[6]] if data.startswith(_NPY_MAGIC) and len(data) > 12 else 0
+    start = 8 + size + int.from_bytes(data[8:8 + size], 'little')
+    if not size or not start <= min(len(data), _MAX_NPY_HEADER_BYTES):
+        raise ValueError('no header')
+    text = data[8 + size:start].decode('latin1').strip()
+    # Python 2 wrote long integers with an L.
+    header = ast.literal_eval(re.sub(r'(\d)L\b', r'\1', text))
+    form = re.fullmatch('([<>|=]?)([A-Za-z][0-9]{0,2})', header['descr'])
+    if not form:
+        raise ValueError('a type that is not plain')
+    dtype = DtypeStandIn(form[2])
+    dtype.order = '<' if form[1] in '=|' else form[1]
+    return header['shape'], bool(header['fortran_order']), dtype, start
 
 
 def _dense(value: Any, wrappings: int) -> np.ndarray:

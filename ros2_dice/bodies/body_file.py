@@ -32,6 +32,7 @@ _NAMES = {'v_template': 'v_template', 'shapedirs': 'shapedirs', 'posedirs': 'pos
           'J_regressor': 'J_regressor', 'weights': 'weights', 'f': 'faces',
           'kintree_table': 'parents'}
 """Entry of the file: array of ours."""
+_MAX_REACH_M = 10.0
 _HEAD_SHAPES = 350
 """Shape directions that DICE reaches: 50 expressions begin at column 300."""
 
@@ -123,6 +124,10 @@ def _read(path: Path, vertices: int, joints: int, shapes: int) -> dict[str, np.n
         raise AssetError(f'{path.name} has {len(arrays["v_template"])} vertices and '
                          f'{tree.shape[-1] if tree.ndim else 0} joints',
                          expected=f'{vertices} and {joints}')
+    reach_m = np.abs(arrays['v_template'].astype(np.float64)).max()
+    if not reach_m < _MAX_REACH_M:
+        raise AssetError(f'{path.name} reaches out to {reach_m:.3g}',
+                         expected='finite vertices of a body, in metres')
     arrays['parents'] = tree[0].astype(np.uint32).astype(np.int32)  # 2^32 - 1 becomes -1
     arrays['parents'][0] = -1
     arrays['faces'] = _faces(arrays['faces'], vertices, path)

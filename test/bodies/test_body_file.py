@@ -92,7 +92,9 @@ def changed(**changes: Any) -> dict[str, Any]:
 @pytest.mark.parametrize(('change', 'said'), [
     ({'f': None}, 'lacks f'),
     ({'v_template': np.zeros((779, 3))}, '779 vertices'),
-    ({'v_template': np.full((778, 3), np.nan)}, 'not finite'),
+    ({'v_template': np.full((778, 3), np.nan)}, 'reaches out to nan'),
+    ({'v_template': np.full((778, 3), 1e30)}, 'in metres'),
+    ({'weights': np.full((778, 16), np.inf)}, 'not finite'),
     ({'shapedirs': np.zeros((778, 3, 9))}, '10 directions'),
     ({'posedirs': np.zeros((778, 3, 134))}, 'posedirs'),
     ({'weights': 'heavy'}, 'weights'),
@@ -175,7 +177,9 @@ def test_a_wrong_neck_is_refused(tmp_path: Path, values: np.ndarray) -> None:
     lambda data: data[:-1], lambda data: data + b'\0', lambda data: data[:30],
     lambda data: b'\x93NUMPY\x03\0' + data[8:], lambda data: b'',
     lambda data: data.replace(b"'shape': (3,)", b"'shape': (9,)"),
-    lambda data: data.replace(b"'<i8'", b"'|O' "),
+    lambda data: data.replace(b"'<i8'", b"'|O' "), lambda data: data.replace(b'}', b'\x83'),
+    lambda data: data.replace(b'}', b'\0'), lambda data: data.replace(b"'<i8'", b'12345'),
+    lambda data: data.replace(b'(3,)', b'3   '),
 ])
 def test_a_damaged_npy_is_refused(tmp_path: Path, change: Callable[[bytes], bytes]) -> None:
     path = tmp_path / 'neck.npy'
@@ -183,3 +187,11 @@ def test_a_damaged_npy_is_refused(tmp_path: Path, change: Callable[[bytes], byte
     path.write_bytes(change(path.read_bytes()))
     with pytest.raises(AssetError):
         read_neck_file(path)
+
+
+def test_a_npy_file_of_python_2_is_read(tmp_path: Path) -> None:
+    path = tmp_path / 'neck.npy'
+    np.save(path, np.array([3, 1, 2]))
+    path.write_bytes(path.read_bytes().replace(b'(3,), }  ', b'(3L,), } '))
+    assert b'3L' in path.read_bytes()
+    assert read_neck_file(path).tolist() == [1, 2, 3]
