@@ -254,7 +254,9 @@ class DiceEstimator:
         face = BodyEstimate(
             self._head.topology.topology_id, vertices_m,
             seen.face.score if seen and seen.face else 1.0) if has_face else None
-        surface = self._touch.surface(head) if has_face else None
+        if has_face:
+            memory.surface = self._touch.surface(head, memory.surface)
+        surface = memory.surface if has_face else None
         result = []
         for sight, captured in zip(sights, captures):
             look = sight.look

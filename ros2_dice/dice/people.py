@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from ros2_dice.contact import HeadSurface
 from ros2_dice.dice.crops import square_around
 from ros2_dice.dice.placement import Placement
 from ros2_dice.dice.postprocess import Captured
@@ -73,6 +74,8 @@ class PersonMemory:
     clock: Clock = field(default_factory=Clock)
     placement: Placement | None = None
     """Of the last sight."""
+    surface: HeadSurface | None = None
+    """Of the head, whose search tree outlives a rigid motion."""
 
     def of(self, hand_id: str) -> HandMemory:
         """Return what is known of a hand, which may be new."""

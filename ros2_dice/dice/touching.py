@@ -40,9 +40,15 @@ class TouchFinder:
         self._head = head
         self._tables = SkinTables(head.faces, head.is_skin, head.rest_vertices_m, is_lip)
 
-    def surface(self, posed: PosedBody) -> HeadSurface:
-        """Return a posed head to measure against; it is not deformed."""
-        surface = HeadSurface(self._tables)
+    def surface(self, posed: PosedBody, last: HeadSurface | None = None) -> HeadSurface:
+        """
+        Return a posed head to measure against; it is not deformed.
+
+        Args:
+            posed: the head.
+            last: of the same head in the frame before, which is used again.
+        """
+        surface = last or HeadSurface(self._tables)
         surface.pose(posed.vertices_m, posed.rotations[0], posed.joints_m[0])
         return surface
 
