@@ -32,6 +32,8 @@ ROBUST = 3.0
 """Residual, in sigmas, from which a picture point loses its say (Geman-McClure)."""
 ANGLE_WEIGHT = 0.35
 LIMIT_WEIGHT = 20.0
+LIMIT_SLACK_RAD = 0.1
+"""The limits are of an average hand and give way; so far beyond them stands a wall."""
 SHAPE_SIGMA = 0.35
 CLAMP_SIGMA = 0.01
 """Of `log_z`: how firmly the touch hypothesis holds the depth."""
@@ -153,7 +155,8 @@ class _Problem:
         return HandState(
             rotation_matrix(turn) @ state.rotation, translation,
             state.log_scale + min(max(float(step[_SIZE]), -0.2), 0.2),
-            state.angles_rad + np.clip(step[_ANGLES], -0.6, 0.6),
+            np.clip(state.angles_rad + np.clip(step[_ANGLES], -0.6, 0.6),
+                    self.hand.angle_low - LIMIT_SLACK_RAD, self.hand.angle_high + LIMIT_SLACK_RAD),
             state.shape if self.fixed_shape else state.shape + step[29:])
 
 
