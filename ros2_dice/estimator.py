@@ -65,13 +65,47 @@ class EngineKeeper(Protocol):
         """Return engine, device, engine_id, reason, building, build_error and differences."""
         ...
 
-    def listen(self, say: Callable[[str], None]) -> None:
+    def listen(self, say: Callable[[str], object]) -> None:
         """Hand on, a line each and from any thread, what happened and what happens from now."""
         ...
 
     def start_building(self) -> None:
         """Build what is missing in a process of its own, if the parameters allow it."""
         ...
+
+
+    def take_built(self) -> None:
+        """Look for a better engine that somebody else built; returns at once."""
+        ...
+
+
+class EngineBuild(Protocol):
+    """A process that builds an engine."""
+
+    def start(self) -> None:
+        """Begin; returns at once."""
+        ...
+
+    def stop(self) -> None:
+        """Give it up; what was finished stays."""
+        ...
+
+
+def engine_build(settings: Settings, force: bool,
+                 on_progress: Callable[[Mapping[str, object]], None],
+                 on_done: Callable[[str], None]) -> EngineBuild:
+    """
+    Return a process, not started yet, that builds what `model.*` and `backend.*` ask for.
+
+    Args:
+        force: build also what is there.
+        on_progress: gets `stage`, `progress`, `detail`, and at the end `engine_id`, `build_s` and
+            `difference`, or `error`, `what` and `kind`; on a thread of its own.
+        on_done: gets an error or '' at the end, likewise.
+    """
+    from ros2_dice.dice.choosing import build_process
+
+    return build_process(settings, force, on_progress, on_done)
 
 
 def engine_keeper(estimator: Estimator | None) -> EngineKeeper | None:

@@ -75,6 +75,7 @@ class Upgrade(ServingEngine):
         self._ladder, _ = make_ladder(weights, settings, self._say)
         self._wish = wish_of(settings)
         self._starting = threading.Lock()
+        self._changing = threading.Lock()
         self._builder: Builder | None = None
         self._progress = ''
         self._error = ''
@@ -151,14 +152,24 @@ class Upgrade(ServingEngine):
             self._progress, self._error = '', error
             self._say(f'the better engine was not built: {error}')
             return
+        self._change_over()
+
+    def take_built(self) -> None:
+        """Look for a better engine that another process built; returns at once."""
+        threading.Thread(target=self._change_over, name='engine_loader', daemon=True).start()
+
+    def _change_over(self) -> None:
+        """Take the best engine that is there, if it is not in use already."""
         try:
-            choice = self._ladder.choose(self._wish, build=False)
-            if choice.verdict == self.choice.verdict:
-                choice.engine.close()
-                self._say(f'nothing better was found: {choice.text()}')
-            else:
-                self.offer(choice)
-                self._say(f'changed over to {choice.text()}')
+            with self._changing:
+                choice = self._ladder.choose(self._wish, build=False)
+                if (choice.engine_id, choice.verdict) == (
+                        self.choice.engine_id, self.choice.verdict):
+                    choice.engine.close()
+                    self._say(f'nothing better was found: {choice.text()}')
+                else:
+                    self.offer(choice)
+                    self._say(f'changed over to {choice.text()}')
         except DiceError as fault:
             self._error = fault.text()
             self._say(f'the engine that was built is not used: {self._error}')
@@ -178,6 +189,13 @@ def build_command(settings: Settings) -> list[str]:
     if settings.integer('backend.threads'):
         words += ['--threads', str(settings.integer('backend.threads'))]
     return words
+
+
+def build_process(settings: Settings, force: bool, on_progress: Callable[[Report], None],
+                  on_done: Callable[[str], None]) -> Builder:
+    """Return the process that builds what these parameters ask for; see `Builder`."""
+    return Builder(build_command(settings) + ['--force'] * force, on_progress=on_progress,
+                   on_done=on_done)
 
 
 def build(weights: Weights, settings: Settings, *, force: bool = False,

@@ -29,6 +29,8 @@ class NodeState:
     """unconfigured, inactive or active."""
     model_id: str
     """Of the loaded model; empty = none."""
+    engine: Mapping[str, object]
+    """What is known of its engine, empty where none is built."""
     problem: str
     """Why the node could not be configured or activated; empty = it could."""
     camera_problem: str
@@ -97,12 +99,17 @@ def _inference(state: NodeState, summary: Summary) -> tuple[bytes, str, Mapping[
 
 
 def _model(state: NodeState) -> tuple[bytes, str, Mapping[str, object]]:
-    values = {'model_id': state.model_id or 'none', 'state': state.lifecycle}
+    values: dict[str, object] = {'model_id': state.model_id or 'none', 'state': state.lifecycle,
+                                 **state.engine}
     if state.problem:
         return ERROR, state.problem, values
     if not state.model_id:
         return OK, 'no model loaded: the node is not configured', values
-    return OK, f'{state.model_id} loaded', values
+    building = state.engine.get('building')
+    if state.engine.get('build_error') and not building:
+        return WARN, (f'{state.model_id} serves; a better engine could not be built: '
+                      f'{state.engine["build_error"]}'), values
+    return OK, f'{state.model_id} loaded' + (f'; {building}' if building else ''), values
 
 
 def _output(state: NodeState, summary: Summary,

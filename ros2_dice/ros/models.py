@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from ros2_dice.errors import AssetError, DiceError, EngineError
-from ros2_dice.estimator import Estimator, create_estimator
+from ros2_dice.estimator import Estimator, create_estimator, engine_keeper
 from ros2_dice.parameters import Settings, Value
 
 EstimatorFactory = Callable[[Settings], Estimator]
@@ -67,10 +67,13 @@ class ModelHost:
 
     Args:
         factory: makes an estimator from settings.
+        say: gets what estimators say of their engines, a line each, from any thread.
     """
 
-    def __init__(self, factory: EstimatorFactory = create_estimator) -> None:
+    def __init__(self, factory: EstimatorFactory = create_estimator,
+                 say: Callable[[str], object] = lambda line: None) -> None:
         self._factory = factory
+        self._say = say
         self._loading = threading.Lock()
         self.current: Estimator | None = None
 
@@ -87,8 +90,28 @@ class ModelHost:
             DiceError: a file or an engine is missing or broken.
         """
         self.close()
-        self.current = self._factory(estimator_settings(settings))
+        self.current = self._make(settings)
         return self.current
+
+    def engine_report(self) -> Mapping[str, object]:
+        """Return what is known of the engine in use and of one that is being built."""
+        keeper = engine_keeper(self.current)
+        return keeper.report if keeper is not None else {}
+
+    def take_built(self) -> None:
+        """Look for a better engine that somebody else built; returns at once."""
+        keeper = engine_keeper(self.current)
+        if keeper is not None:
+            keeper.take_built()
+
+    def _make(self, settings: Settings) -> Estimator:
+        """Return a loaded estimator; a better engine for it is built meanwhile."""
+        estimator = self._factory(estimator_settings(settings))
+        keeper = engine_keeper(estimator)
+        if keeper is not None:
+            keeper.listen(self._say)
+            keeper.start_building()
+        return estimator
 
     def change(self, settings: Settings, values: Mapping[str, Value],
                swap: Callable[[Estimator], None]) -> Change | None:
@@ -107,7 +130,7 @@ class ModelHost:
 
         def run() -> None:
             try:
-                swap(self._factory(estimator_settings(settings.replace(values))))
+                swap(self._make(settings.replace(values)))
             except Exception as error:
                 change.error = error
             finally:

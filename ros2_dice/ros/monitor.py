@@ -80,7 +80,8 @@ class Monitor:
         if now_s >= self._statistics_due_s:
             self._statistics_due_s = now_s + _STATISTICS_PERIOD_S
             self._statistics.publish(
-                statistics_message(summary, self.newest_header, state.model_id))
+                statistics_message(summary, self.newest_header, state.model_id,
+                                   state.engine))
         period_s = settings.number('topology.republish_period')
         if state.model_id and period_s > 0.0 and now_s >= self._topologies_due_s:
             self._topologies_due_s = now_s + period_s

@@ -56,7 +56,8 @@ class DiceNode(LifecycleNode):
                  **options: Any) -> None:
         super().__init__('dice', **options)
         self._table = NodeParameters(self, self._apply)
-        self._host = ModelHost(estimator_factory)
+        self._host = ModelHost(
+            estimator_factory, lambda line: self.get_logger().info(f'engine: {line}'))
         self._outputs: Outputs | None = None
         self._pipeline: Pipeline | None = None
         self._worker: Worker[Arrival] | None = None
@@ -68,7 +69,7 @@ class DiceNode(LifecycleNode):
         self._monitor = Monitor(self, self._state, self._counters, lambda: self.settings,
                                 self._publish_topologies, self._end_touches)
         Services(self, self)
-        self._engine_action = EngineAction(self, lambda: self.settings)
+        self._engine_action = EngineAction(self, lambda: self.settings, self._host.take_built)
 
     @property
     def settings(self) -> Settings:
@@ -240,7 +241,7 @@ class DiceNode(LifecycleNode):
         now_s = time.monotonic()
         return NodeState(
             name=self.get_fully_qualified_name(), lifecycle=self._lifecycle,
-            model_id=self.model_id, problem=self._problem,
+            model_id=self.model_id, engine=self._host.engine_report(), problem=self._problem,
             camera_problem=self._cameras.problem, camera_info=self._cameras.status,
             image_topic=self._image_topic(), silence_s=now_s - self._last_image_s,
             active_s=now_s - self._active_since_s)

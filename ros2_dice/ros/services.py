@@ -17,7 +17,8 @@ from ros2_dice.ros.messages import TopologyBook, topology_message
 from ros2_dice.ros.models import Change, ErrorCode, error_code
 from ros2_dice.srv import GetMeshTopology, SetModel
 
-_POLL_S = 0.005
+POLL_S = 0.005
+"""Between looks at work on another thread, by a callback that waits."""
 
 
 class ServiceBackend(Protocol):
@@ -102,8 +103,8 @@ class Services:
         if change is None:
             return self._refuse(response, ErrorCode.BUSY, 'another model is being loaded; wait')
         # The executor goes round meanwhile; the short rest keeps it from spinning.
-        while not change.done.wait(_POLL_S):
-            await _next_round()
+        while not change.done.wait(POLL_S):
+            await next_round()
         if change.error is not None:
             return self._refuse(response, error_code(change.error), error_text(change.error))
         self._backend.finish_change(change)
@@ -120,7 +121,7 @@ class Services:
 
 
 @types.coroutine
-def _next_round() -> Generator[None, None, None]:
+def next_round() -> Generator[None, None, None]:
     """Let the executor see to its other callbacks once."""
     yield
 

@@ -121,8 +121,14 @@ class StatisticsWindow:
             latency_s=_percentiles(latencies), stages_s=_stage_times(frames))
 
 
-def statistics_message(summary: Summary, header: Header, model_id: str) -> Statistics:
-    """Return the message for a summary; backend and precision are read off the model's id."""
+def statistics_message(summary: Summary, header: Header, model_id: str,
+                       engine: Mapping[str, object]) -> Statistics:
+    """
+    Return the message for a summary; backend and precision are read off the model's id.
+
+    Args:
+        engine: what is known of the engine, empty where none is built.
+    """
     backend, _, precision = model_id.partition('/')[2].rpartition('-')
     counters = summary.counters
     p50, p95, largest = summary.latency_s
@@ -136,7 +142,9 @@ def statistics_message(summary: Summary, header: Header, model_id: str) -> Stati
         latency_max=largest, stage_names=list(summary.stages_s),
         stage_mean=[mean for mean, _ in summary.stages_s.values()],
         stage_p95=[p95 for _, p95 in summary.stages_s.values()],
-        backend=backend, device='cpu' if backend == 'openvino' else '', precision=precision,
+        backend=backend,
+        device=str(engine.get('device') or ('cpu' if backend == 'openvino' else '')),
+        precision=precision, engine_id=str(engine.get('engine_id', '')),
         memory_rss=resident_bytes())
 
 

@@ -38,7 +38,7 @@ _SAY_AGAIN_S = 10.0
 _SPARE_BYTES = 64 << 20
 """Disk that is left free for others."""
 
-Say = Callable[[str], None]
+Say = Callable[[str], object]
 
 
 def cache_folder(directory: str | Path = '') -> Path:
