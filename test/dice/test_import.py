@@ -2,10 +2,13 @@
 """From the official files to a folder under hashes, and back."""
 from __future__ import annotations
 
+import contextlib
 import json
 import pickle
+import random
 import shutil
 import sys
+import zipfile
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -362,6 +365,31 @@ def test_a_wrong_template_is_refused(tmp_path: Path, value: Any) -> None:
     torch.save(value, tmp_path / 'rh_ref_vs.pt')
     with pytest.raises(AssetError, match='rh_ref_vs'):
         read_template(tmp_path / 'rh_ref_vs.pt', 778)
+
+
+@pytest.mark.parametrize('seed', range(8))
+def test_damage_anywhere_is_read_as_data_or_refused(files: Path, tmp_path: Path,
+                                                    seed: int) -> None:
+    rng = random.Random(seed)
+    path = tmp_path / 'model.bin'
+    with zipfile.ZipFile(files / 'model.bin') as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    program = next(name for name in members if name.endswith('data.pkl'))
+    data = bytearray(members[program])
+    for _ in range(rng.choice((1, 3, 20))):
+        at, other = rng.randrange(len(data)), rng.randrange(len(data))
+        size = rng.randrange(1, 40)
+        data[at:at + rng.choice((0, size))] = data[other:other + size]
+    with zipfile.ZipFile(path, 'w') as archive:  # with right checksums
+        for name, content in members.items():
+            archive.writestr(name, bytes(data) if name == program else content)
+    whole = bytearray((files / 'hand_mesh_transforms.pt').read_bytes())
+    whole[rng.randrange(len(whole))] ^= 1 << rng.randrange(8)
+    (tmp_path / 'hand.pt').write_bytes(whole)
+    with contextlib.suppress(AssetError), open_checkpoint(path) as checkpoint:
+        checkpoint.check()
+    with contextlib.suppress(AssetError):
+        read_sampling(tmp_path / 'hand.pt', 778, 195)
 
 
 @pytest.mark.parametrize('wrap', [
