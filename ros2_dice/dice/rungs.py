@@ -83,7 +83,6 @@ class DiceNetworks:
         self.cache = cache
         self.threads = threads
         self.referee = Referee(self._reference, lambda *pair: self._measure(*pair), LIMITS)
-        self._mixed: dict[str, torch.nn.Module] = {}
 
     @cached_property
     def identity(self) -> Mapping[str, str]:
@@ -128,24 +127,23 @@ class DiceNetworks:
 
         return to_openvino(self.program, self.names)
 
-    def module(self, precision: str) -> torch.nn.Module:
+    def module(self, precision: str, *, open_attention: bool = False) -> torch.nn.Module:
         """Return the network in a precision, in mixed precision but for fp32."""
         if precision == 'fp32':
             return self.simplified
-        if precision not in self._mixed:
-            import torch
+        import torch
 
-            from ros2_dice.runtime.torch_mixed import lowered
+        from ros2_dice.runtime.torch_mixed import lowered
 
-            dtype = {'fp16': torch.float16, 'bf16': torch.bfloat16}[precision]
-            self._mixed[precision] = lowered(self.program, dtype)
-        return self._mixed[precision]
+        dtype = {'fp16': torch.float16, 'bf16': torch.bfloat16}[precision]
+        return lowered(self.program, dtype, open_attention=open_attention)
 
     def onnx(self, precision: str, batch: int) -> bytes:
-        """Return an ONNX file; batch 0 = free from 1 to 4."""
+        """Return an ONNX file, strongly typed where it is mixed; batch 0 = free from 1 to 4."""
         from ros2_dice.runtime.export import to_onnx
 
-        return to_onnx(self.module(precision), INPUT, SHAPE, self.names, batch)
+        module = self.module(precision, open_attention=True)
+        return to_onnx(module, INPUT, SHAPE, self.names, batch)
 
     def rungs(self, *, device: str = 'cuda:0', batch: int = 1) -> tuple[Rung, ...]:
         """Return all engines, best first; `device` is the GPU's."""

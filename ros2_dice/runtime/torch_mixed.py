@@ -9,8 +9,8 @@ the graph, so an exporter has nothing to choose: the network is strongly typed.
 """
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import fx, nn
@@ -19,10 +19,11 @@ if TYPE_CHECKING:
     from torch.export import ExportedProgram
 
 _aten = torch.ops.aten
+_ATTENTION = _aten.scaled_dot_product_attention.default
 PRODUCTS = frozenset({
     _aten.linear.default, _aten.conv2d.default, _aten.convolution.default, _aten.matmul.default,
     _aten.bmm.default, _aten.mm.default, _aten.addmm.default, _aten.baddbmm.default,
-    _aten.scaled_dot_product_attention.default, _aten.einsum.default})
+    _ATTENTION, _aten.einsum.default})
 PASSING = frozenset({
     _aten.relu.default, _aten.relu_.default, _aten.gelu.default, _aten.add.Tensor,
     _aten.add_.Tensor, _aten.upsample_nearest2d.vec, _aten.upsample_nearest2d.default,
@@ -34,7 +35,8 @@ PASSING = frozenset({
 """Keep the type of what they are given."""
 
 
-def lowered(program: ExportedProgram, dtype: torch.dtype, *, depth: int = 1) -> nn.Module:
+def lowered(program: ExportedProgram, dtype: torch.dtype, *, depth: int = 1,
+            open_attention: bool = False) -> nn.Module:
     """
     Return a module in mixed precision; inputs and outputs stay float32.
 
@@ -42,9 +44,14 @@ def lowered(program: ExportedProgram, dtype: torch.dtype, *, depth: int = 1) -> 
         program: of a float32 module, see `export.export_program`; its weights are not changed.
         dtype: float16 or bfloat16.
         depth: products that lie at most so many products before an output stay in fp32.
+        open_attention: write attention out as products and a softmax in fp32, for formats that
+            have no attention of their own; torch's kernels do the softmax in fp32 by themselves.
     """
     module = program.module()
     graph = module.graph
+    if open_attention:
+        for node in [node for node in graph.nodes if node.target is _ATTENTION]:
+            _open(graph, node)
     spared = last_products(graph, depth)
     low: set[fx.Node] = set()
     casts: dict[tuple[fx.Node, torch.dtype], fx.Node] = {}
@@ -87,6 +94,31 @@ def last_products(graph: fx.Graph, depth: int) -> set[fx.Node]:
         rank[node] = max((rank[user] for user in node.users), default=0) + (
             node.target in PRODUCTS)
     return {node for node, value in rank.items() if node.target in PRODUCTS and value <= depth}
+
+
+def _open(graph: fx.Graph, node: fx.Node) -> None:
+    """Write an attention without mask and dropout as two products and a softmax."""
+    query, key, value = (argument for argument in node.args[:3] if isinstance(argument, fx.Node))
+    width = query.meta['val'].shape[-1]
+    scale = node.kwargs.get('scale')
+    with graph.inserting_before(node):
+        turned = _call(graph, _aten.transpose.int, key, -2, -1)
+        scores = _call(graph, _aten.matmul.default, query, turned)
+        if scale != 1.0:
+            scores = _call(graph, _aten.mul.Tensor, scores,
+                           width ** -0.5 if scale is None else scale)
+        weights = _call(graph, _aten.softmax.int, scores, -1)
+        result = _call(graph, _aten.matmul.default, weights, value)
+    node.replace_all_uses_with(result)
+    graph.erase_node(node)
+
+
+def _call(graph: fx.Graph, target: Callable[..., Any], *arguments: Any) -> fx.Node:
+    """Insert a call whose shape and type are known."""
+    node = graph.call_function(target, arguments)
+    node.meta['val'] = target(*(value.meta['val'] if isinstance(value, fx.Node) else value
+                                for value in arguments))
+    return node
 
 
 def _floating(node: fx.Node) -> bool:
