@@ -8,12 +8,14 @@ the probability of touching, the hand in its final place, contact probabilities 
 distance and contacts per pair of regions. One call per person and frame; hands are remembered by
 their ids until they are half a second old.
 
-`TouchModel` is where a learned model may step in: it turns one frame's `TouchEvidence` into log
-odds. `HeadSurface` gives exact signed distances to a posed head.
+`TouchModel` turns one frame's `TouchEvidence` into log odds; `LearnedTouchModel` is the one that
+ships. `HeadSurface` gives exact signed distances to a posed head.
 """
 from ros2_dice.contact.distance import Distance, HeadSurface, SkinTables
+from ros2_dice.contact.learned import LearnedTouchModel, load_touch_model
 from ros2_dice.contact.solver import ContactSolver, HandContact, PersonContact
-from ros2_dice.contact.touch import GeometricTouchModel, TouchEvidence, TouchModel
+from ros2_dice.contact.touch import DepthNoise, TouchEvidence, TouchModel
 
-__all__ = ['ContactSolver', 'Distance', 'GeometricTouchModel', 'HandContact', 'HeadSurface',
-           'PersonContact', 'SkinTables', 'TouchEvidence', 'TouchModel']
+__all__ = ['ContactSolver', 'DepthNoise', 'Distance', 'HandContact', 'HeadSurface',
+           'LearnedTouchModel', 'PersonContact', 'SkinTables', 'TouchEvidence', 'TouchModel',
+           'load_touch_model']

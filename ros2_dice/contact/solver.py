@@ -10,12 +10,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from ros2_dice.assets import find_asset
 from ros2_dice.contact.distance import HeadSurface, SkinTables
+from ros2_dice.contact.evidence import read_evidence, read_fits
+from ros2_dice.contact.learned import load_touch_model
 from ros2_dice.contact.masks import ContactMasks, masks
+from ros2_dice.contact.ratio import PersonRatio
 from ros2_dice.contact.sampling import HandTables
 from ros2_dice.contact.settle import Settled, scaled_about_camera, settle_clear, settle_touching
 from ros2_dice.contact.stiffness import indentation_limits_m
-from ros2_dice.contact.touch import APART_LOG_ODDS, GeometricTouchModel, TouchEvidence, TouchModel
+from ros2_dice.contact.touch import APART_LOG_ODDS, TouchModel, touch_factor
 from ros2_dice.contact.track import FORGET_S, TouchTrack
 from ros2_dice.types import Camera, RegionContact
 
@@ -28,15 +32,10 @@ FloatArray = npt.NDArray[np.floating]
 
 APART_M = 0.03
 """Hand and head farther apart than this in the picture can't touch."""
-BESIDE_M = 0.03
-"""Distances of hand and skin beyond this don't matter to the touch test."""
-DECIDING = 5
-"""So many vertices may lie nearer to the skin than the one that counts: one odd vertex must not
-decide."""
+RATIO_MEMORY_S = 60.0
+"""A person whose hands were away from the face for so long is learnt anew: names may be reused."""
 TOUCH_STDDEV_M = 0.003
 """Of the distance, where the hand does touch."""
-DEFAULT_COST = 50.0
-"""Of the fit of a hand that was only predicted so far."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,7 +78,10 @@ class ContactSolver:
     Args:
         bodies: the open bodies.
         settings: unused; `contact.*` only select what is reported.
-        model: weighs one frame's evidence.
+        model: weighs one frame's evidence; None = the learned one that ships.
+
+    Raises:
+        AssetError: the file of the learned model is missing or not right.
     """
 
     def __init__(self, bodies: OpenBodies, settings: Settings | None = None,
@@ -91,7 +93,7 @@ class ContactSolver:
         self._hands = {hand.left: HandTables(hand) for hand in (bodies.hand_left,
                                                                bodies.hand_right)}
         self._limits_m = indentation_limits_m(head)
-        self._model = model or GeometricTouchModel()
+        self._model = model or load_touch_model(find_asset('touch_model'))
         self.stage_times_s: dict[str, float] = {}
         """Seconds of the last call: surface, touch, contact."""
         self.reset()
@@ -103,6 +105,7 @@ class ContactSolver:
         """Forget every hand."""
         self._tracks: dict[str, TouchTrack] = {}
         self._surfaces: dict[str, tuple[int, HeadSurface]] = {}
+        self._ratios: dict[str, tuple[int, PersonRatio]] = {}
 
     def solve(self, person: FittedPerson, camera: Camera, stamp_ns: int) -> PersonContact:
         """
@@ -131,7 +134,9 @@ class ContactSolver:
             if surface is None:
                 surface = self._surface(person.person_id, person.head, stamp_ns)
             posed = time.perf_counter()
-            probability, least = self._judge(hand, person.head, surface, track, camera, stamp_ns)
+            probability, least = self._judge(
+                hand, person.head, surface, track, self._ratio(person.person_id, hand, stamp_ns),
+                camera, stamp_ns)
             judged = time.perf_counter()
             hands[hand.hand_id] = self._settled(hand, surface, track, probability, least)
             times['surface'] += posed - started
@@ -142,6 +147,14 @@ class ContactSolver:
 
     def _track(self, hand_id: str, stamp_ns: int) -> TouchTrack:
         return self._tracks.setdefault(hand_id, TouchTrack())
+
+    def _ratio(self, person_id: str, hand: FittedHand, stamp_ns: int) -> PersonRatio:
+        """Return what is known of this person's sizes; a new measured size starts anew."""
+        _, ratio = self._ratios.get(person_id, (0, None))
+        if ratio is None or ratio.prior_sigma != hand.prior.sigma:
+            ratio = PersonRatio(hand.prior.sigma)
+        self._ratios[person_id] = stamp_ns, ratio
+        return ratio
 
     def _surface(self, person_id: str, head: FittedHead, stamp_ns: int) -> HeadSurface:
         _, surface = self._surfaces.get(person_id, (0, None))
@@ -158,36 +171,26 @@ class ContactSolver:
         for person_id, (seen_ns, _) in list(self._surfaces.items()):
             if abs(stamp_ns - seen_ns) > 20 * limit:
                 del self._surfaces[person_id]
+        for person_id, (seen_ns, _) in list(self._ratios.items()):
+            if abs(stamp_ns - seen_ns) > RATIO_MEMORY_S * 1e9:
+                del self._ratios[person_id]
 
     def _judge(self, hand: FittedHand, head: FittedHead, surface: HeadSurface,
-               track: TouchTrack, camera: Camera, stamp_ns: int) -> tuple[float, float]:
+               track: TouchTrack, ratio: PersonRatio, camera: Camera, stamp_ns: int
+               ) -> tuple[float, float]:
         """Return the probability of touching and the hand's least log depth factor."""
-        factors, skin = surface.depth_factor(hand.vertices_m)
-        order = np.argpartition(factors, DECIDING)[:DECIDING + 1]
-        first, factor = order[factors[order].argmin()], float(factors[order].max())
-        if hand.fit is not None:
-            track.fit_cost = hand.fit.cost
-        evidence = TouchEvidence(
-            depth_factor=factor, size_sigma=hand.prior.sigma, fit_cost=track.fit_cost,
-            picture_gap=_picture_gap(hand, head, camera),
-            hand_region=hand.body.region_names[hand.body.regions[first]],
-            face_region=head.body.region_names[head.body.regions[skin[first]]]
-            if skin[first] >= 0 else '')
-        if factor > 0.5 * evidence.depth_sigma:
-            evidence = replace(evidence, beside_m=self._beside_m(hand, surface))
-        probability = track.update(self._model.log_odds(evidence), evidence.touch_factor,
-                                   stamp_ns)
-        return probability, float(factors[first])
-
-    def _beside_m(self, hand: FittedHand, surface: HeadSurface) -> float:
-        """Return the distance of hand and skin as fitted [m], inf beyond a few centimetres."""
-        tables = self._hands[hand.body.left]
-        reach = surface.reach(hand.vertices_m[tables.samples], BESIDE_M)
-        if np.isinf(reach).all():
-            return math.inf
-        near = np.flatnonzero(
-            (reach <= float(reach.min()) + tables.radius_m)[tables.cluster])
-        return float(surface.distance(hand.vertices_m[near]).signed_m.min())
+        track.fits = read_fits(hand, head, track.fits)
+        seen, least = read_evidence(hand, head, surface, self._hands[hand.body.left], camera,
+                                    track.fits)
+        evidence = replace(seen, depth_factor=seen.depth_factor - ratio.mean,
+                           size_sigma=ratio.sigma)
+        noise = self._model.noise(seen)
+        track.depth_sigma = math.hypot(ratio.sigma, noise.sigma)
+        odds = self._model.log_odds(evidence)
+        ratio.update(hand.hand_id, seen.depth_factor, noise, odds, track.elapsed_s(stamp_ns))
+        moved = touch_factor(evidence, noise)
+        probability = track.update(odds, moved and seen.depth_factor, stamp_ns)
+        return probability, least
 
     def _settled(self, hand: FittedHand, surface: HeadSurface, track: TouchTrack,
                  probability: float, least: float) -> HandContact:
@@ -203,7 +206,7 @@ class ContactSolver:
         found = masks(settled, surface, self._skin, self._limits_m, probability, track.touching,
                       tables.cluster)
         nearest = float(settled.distance.signed_m.min())
-        depth_sigma_m = math.hypot(hand.prior.sigma, 0.03) * float(settled.state.translation_m[2])
+        depth_sigma_m = track.depth_sigma * float(settled.state.translation_m[2])
         touch_share = probability if track.touching else 0.0
         stddev = math.sqrt(touch_share * TOUCH_STDDEV_M ** 2
                            + (1.0 - touch_share) * depth_sigma_m ** 2)
@@ -240,18 +243,6 @@ class ContactSolver:
             np.zeros(len(hand.vertices_m), np.float32), np.zeros(len(head_m), np.float32),
             min_distance_m=float(np.sqrt(squared)),
             min_distance_stddev_m=hand.prior.sigma * abs(float(hand.state.translation_m[2])))
-
-
-def _picture_gap(hand: FittedHand, head: FittedHead, camera: Camera) -> float:
-    """Return the smallest distance of landmarks of both in the picture, in face widths."""
-    hand_px = hand.observation.points_px if hand.observation is not None else \
-        camera.project(hand.body.landmarks(hand.state))
-    face_px = head.observation.points_px if head.observation is not None else \
-        camera.project(head.body.landmarks(head.state))
-    squared = ((hand_px ** 2).sum(1)[:, None] + (face_px ** 2).sum(1)[None]
-               - 2.0 * np.asarray(hand_px, np.float64) @ np.asarray(face_px, np.float64).T)
-    width = max(float(np.ptp(face_px[:, 0])), 1e-6)
-    return math.sqrt(max(float(squared.min()), 0.0)) / width
 
 
 def _dented(rest_m: npt.NDArray[np.float32], hands: dict[str, HandContact]

@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from ros2_dice.contact.evidence import Fits
 from ros2_dice.contact.settle import NO_CORRECTION, Correction
 from ros2_dice.contact.touch import probability
 
-MEMORY_S = 0.12
+MEMORY_S = 0.08
 """Time constant of the running mean of the log odds."""
-HYSTERESIS = 0.6
-"""A touch begins when the evidence passes +0.6 (p = 0.65) and ends when it passes -0.6 (0.35)."""
+HYSTERESIS = 0.3
+"""A touch begins when the evidence passes +0.3 (p = 0.57) and ends when it passes -0.3 (0.43)."""
 DEPTH_MEMORY_S = 0.10
 """Time constant of the depth at which the hand touches."""
 RELEASE_S = 0.10
@@ -29,12 +30,21 @@ class TouchTrack:
     touching: bool = False
     decided: bool = False
     """False until the first verdict, which needs no hysteresis."""
-    fit_cost: float = 50.0
-    """Of the last fit of this hand; a doubtful one until there is any."""
+    fits: Fits = Fits()
+    """Of the last frame that was measured."""
+    depth_sigma: float = 0.1
+    """One sigma of the log depth against the skin, in the last frame."""
     depth_shift: float = 0.0
     """Log factor that the hand was moved by along its viewing rays."""
     correction: Correction = NO_CORRECTION
     """What settling added in the last frame of touching."""
+
+    def elapsed_s(self, stamp_ns: int) -> float:
+        """Return the seconds since the last frame; 0 where the past does not count."""
+        if self.stamp_ns is None:
+            return 0.0
+        elapsed_s = (stamp_ns - self.stamp_ns) * 1e-9
+        return elapsed_s if 0.0 <= elapsed_s < FORGET_S else 0.0
 
     def update(self, log_odds: float, depth_factor: float, stamp_ns: int) -> float:
         """

@@ -28,8 +28,9 @@ from ros2_dice.landmarks import PersonObservation
 from ros2_dice.parameters import Settings
 from ros2_dice.types import FloatArray
 
-KINDS: tuple[Kind, ...] = ('touch', 'hover', 'touch', 'hover', 'pass', 'apart')
-"""As the samples take turns."""
+KINDS: tuple[Kind, ...] = ('touch', 'hover', 'touch', 'pass', 'touch', 'apart')
+"""As the samples take turns: the population for which the touch model's probabilities are meant,
+see PRIOR in tools/train_touch.py."""
 BAR_GAP_M, BAR_DEPTH_M = (0.0195, 0.0205), (0.4, 0.8)
 """Hover and camera of the bar: a single frame cannot tell touch from hover for sure."""
 KNOWN_SIGMA = 0.01
