@@ -128,8 +128,7 @@ def mirrored_arrays(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     }
 
 
-def corrected_left_shape(left: Mapping[str, np.ndarray],
-                         right: Mapping[str, np.ndarray]) -> np.ndarray:
+def corrected_left_shape(left: FloatArray, right: FloatArray) -> FloatArray:
     """
     Return the shape directions (V, 3, S) of a left hand's own file, with their known error mended.
 
@@ -138,13 +137,12 @@ def corrected_left_shape(left: Mapping[str, np.ndarray],
     the same release tells which it is.
 
     Args:
-        left: arrays of the left hand's file.
-        right: arrays of the right hand's file.
+        left: (V, 3, S) of the left hand's file [m].
+        right: (V, 3, S) of the right hand's file [m].
     """
-    own, other = np.asarray(left['shapedirs'], float), np.asarray(right['shapedirs'], float)
-    same = np.abs(own[:, 0] - other[:, 0]).sum(0)
-    opposite = np.abs(own[:, 0] + other[:, 0]).sum(0)
-    result = own.copy()
+    same = np.abs(left[:, 0] - right[:, 0]).sum(0)
+    opposite = np.abs(left[:, 0] + right[:, 0]).sum(0)
+    result = left.copy()
     result[:, 0] *= np.where(same < opposite, -1.0, 1.0)
     return result
 

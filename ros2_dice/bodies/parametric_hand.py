@@ -19,6 +19,7 @@ from ros2_dice.bodies.parametric import (
     ParametricBody,
     PosedBody,
     RigArrays,
+    corrected_left_shape,
     mirrored_arrays,
     outward_normals,
 )
@@ -40,6 +41,7 @@ TIP_SHARE = 0.7
 THUMB_FIRST = np.array((0, 13, 14, 15, 16, 1, 2, 3, 17, 4, 5, 6, 18, 10, 11, 12, 19, 7, 8, 9, 20))
 """The 21 joints (wrist, index, middle, little, ring, thumb, tips) as wrist, thumb to little."""
 LICENSE = 'LicenseRef-MANO'
+_LABEL = 'the hand model'
 _CHAINS = np.array(((13, 14, 15), (1, 2, 3), (4, 5, 6), (10, 11, 12), (7, 8, 9)))
 """Thumb, index, middle, ring, little; the model has the little finger before the ring finger."""
 _DISTAL = _CHAINS[:, 2]
@@ -56,16 +58,22 @@ class ParametricHand(ParametricBody):
         guide: the open hand of the same side; it lends its OpenXR axes.
         left: mirror the arrays.
         dtype: of the vertices.
+        own_left: arrays of a left hand's own file, in place of the mirror image; the known error
+            of its shape directions is mended.
 
     Raises:
         AssetError: the arrays are not those of a hand.
     """
 
     def __init__(self, arrays: Mapping[str, np.ndarray], guide: OpenHand, left: bool = False,
-                 dtype: npt.DTypeLike = np.float64) -> None:
-        rig = RigArrays(arrays, 'the hand model', JOINTS, SHAPES)
-        if left:
-            rig = RigArrays(mirrored_arrays(arrays), 'the hand model', JOINTS, SHAPES)
+                 dtype: npt.DTypeLike = np.float64,
+                 own_left: Mapping[str, np.ndarray] | None = None) -> None:
+        rig = RigArrays(arrays, _LABEL, JOINTS, SHAPES)
+        if left and own_left is not None:
+            right, rig = rig, RigArrays(own_left, _LABEL, JOINTS, SHAPES)
+            rig.shape_dirs = corrected_left_shape(rig.shape_dirs, right.shape_dirs)
+        elif left:
+            rig = RigArrays(mirrored_arrays(arrays), _LABEL, JOINTS, SHAPES)
         super().__init__(rig, rig.shape_dirs[:, :, :SHAPES], dtype)
         self.left = left
         self._set_openxr(guide)

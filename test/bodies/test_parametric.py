@@ -72,14 +72,18 @@ def test_the_left_topology_is_another_one_and_faces_outwards(hand, left):
         assert np.einsum('ij,ij->', corners[:, 0], np.cross(corners[:, 1], corners[:, 2])) > 0
 
 
-def test_the_sign_error_of_the_published_left_shapes_is_mended():
+def test_the_sign_error_of_the_published_left_shapes_is_mended(bodies, left):
     right = standin_hand()
     good = mirrored_arrays(right)
     bad = {**good, 'shapedirs': good['shapedirs'].copy()}
     bad['shapedirs'][:, 0, 0] *= -1.0  # as published: x of the first directions not mirrored
     bad['shapedirs'][:, 0, 3] *= -1.0
-    np.testing.assert_array_equal(corrected_left_shape(bad, right), good['shapedirs'])
-    np.testing.assert_array_equal(corrected_left_shape(good, right), good['shapedirs'])
+    for arrays in (bad, good):
+        np.testing.assert_array_equal(
+            corrected_left_shape(arrays['shapedirs'], right['shapedirs']), good['shapedirs'])
+    mended = ParametricHand(right, bodies.hand_left, left=True, own_left=bad)
+    np.testing.assert_array_equal(mended.shape_dirs, left.shape_dirs)
+    assert mended.topology.topology_id == left.topology.topology_id
 
 
 def test_an_uncorrected_left_hand_grows_the_wrong_way(bodies):
