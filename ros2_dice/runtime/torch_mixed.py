@@ -10,7 +10,7 @@ the graph, so an exporter has nothing to choose: the network is strongly typed.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from torch import fx, nn
@@ -36,7 +36,7 @@ PASSING = frozenset({
 
 
 def lowered(program: ExportedProgram, dtype: torch.dtype, *, depth: int = 1,
-            open_attention: bool = False) -> nn.Module:
+            open_attention: bool = False) -> fx.GraphModule:
     """
     Return a module in mixed precision; inputs and outputs stay float32.
 
@@ -47,7 +47,7 @@ def lowered(program: ExportedProgram, dtype: torch.dtype, *, depth: int = 1,
         open_attention: write attention out as products and a softmax in fp32, for formats that
             have no attention of their own; torch's kernels do the softmax in fp32 by themselves.
     """
-    module = program.module()
+    module = cast(fx.GraphModule, program.module())
     graph = module.graph
     if open_attention:
         for node in [node for node in graph.nodes if node.target is _ATTENTION]:
@@ -56,7 +56,7 @@ def lowered(program: ExportedProgram, dtype: torch.dtype, *, depth: int = 1,
     low: set[fx.Node] = set()
     casts: dict[tuple[fx.Node, torch.dtype], fx.Node] = {}
 
-    def cast(node: fx.Node, user: fx.Node, wanted: torch.dtype) -> fx.Node:
+    def converted(node: fx.Node, user: fx.Node, wanted: torch.dtype) -> fx.Node:
         if (node, wanted) not in casts:
             with graph.inserting_before(user):
                 if node.op == 'get_attr' and wanted is dtype:
@@ -77,7 +77,7 @@ def lowered(program: ExportedProgram, dtype: torch.dtype, *, depth: int = 1,
         wanted = dtype if keeps or multiplies else torch.float32
         for source in given:
             if (source in low) != (wanted is dtype):
-                node.replace_input_with(source, cast(source, node, wanted))
+                node.replace_input_with(source, converted(source, node, wanted))
         if wanted is dtype:
             low.add(node)
     graph.lint()

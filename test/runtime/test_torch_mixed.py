@@ -11,13 +11,13 @@ if TYPE_CHECKING:
     import torch
 else:
     torch = pytest.importorskip('torch')
-from torch import Tensor, nn  # noqa: E402
-from torch.nn import functional  # noqa: E402
+from torch import Tensor, nn
+from torch.nn import functional
 
-from ros2_dice.errors import EngineError  # noqa: E402
-from ros2_dice.runtime import export, torch_mixed  # noqa: E402
-from ros2_dice.runtime.rung import run_sample  # noqa: E402
-from ros2_dice.runtime.torch_engine import TorchEngine  # noqa: E402
+from ros2_dice.errors import EngineError
+from ros2_dice.runtime import export, torch_mixed
+from ros2_dice.runtime.rung import run_sample
+from ros2_dice.runtime.torch_engine import TorchEngine
 
 SHAPE = (3, 16, 16)
 NAMES = ('points', 'score')
@@ -70,9 +70,9 @@ def kinds(module: torch.fx.GraphModule, target: object, images: Tensor) -> set[t
     found: set[torch.dtype] = set()
 
     class Watch(torch.fx.Interpreter):
-        def run_node(self, node: torch.fx.Node) -> object:
-            result = super().run_node(node)
-            if node.target is target:
+        def run_node(self, n: torch.fx.Node) -> object:
+            result = super().run_node(n)
+            if n.target is target:
                 found.add(result.dtype)
             return result
 
