@@ -59,7 +59,7 @@ class RigArrays:
         self._arrays, self._label = arrays, label
         self.template = self.numbers('v_template', (None, 3))
         count = len(self.template)
-        self.shape_dirs = self.numbers('shapedirs', (count, 3, None))
+        self.shape_dirs: FloatArray = self.numbers('shapedirs', (count, 3, None))
         self.pose_dirs = self.numbers('posedirs', (count, 3, 9 * (joints - 1)))
         self.regressor = self.numbers('J_regressor', (joints, count))
         self.weights = self.numbers('weights', (count, joints))
