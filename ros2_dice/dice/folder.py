@@ -21,7 +21,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from ros2_dice.assets.plain_file import read_bytes
 from ros2_dice.assets.store import data_folder
@@ -35,6 +35,7 @@ FILES = (WEIGHTS, REFERENCE, HAND, HEAD)
 _MAX_MANIFEST_BYTES = 1 << 22
 _PLAIN_NAME = re.compile(r'[A-Za-z0-9][A-Za-z0-9_-]{0,63}')
 _STAGING_PREFIX = '.import-'
+_LOCK, _BEFORE = 'lock', 'before'
 
 
 def models_folder(directory: str | Path = '') -> Path:
@@ -136,6 +137,7 @@ def new_folder(folder: Path) -> Iterator[Path]:
     Give an empty folder to fill; it takes its name when all went well, and goes when not.
 
     An imported model that has the name already is replaced then; anything else is left alone.
+    What a killed import left behind is removed.
 
     Raises:
         AssetError: the place is taken by something else, or can't be written.
@@ -143,27 +145,52 @@ def new_folder(folder: Path) -> Iterator[Path]:
     check_place(folder)
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
+        _remove_leftovers(folder.parent)
         staging = Path(tempfile.mkdtemp(prefix=_STAGING_PREFIX, dir=folder.parent))
     except OSError as error:
         raise AssetError(f"{folder.parent} can't be written ({error.strerror or error})",
                          expected='a folder that this user may write') from error
-    content, before = staging / 'new', staging / 'before'
+    content, before = staging / 'new', staging / _BEFORE
     try:
         content.mkdir()
-        yield content
-        if folder.exists():
-            folder.rename(before)
-        try:
-            content.rename(folder)
-        except OSError:
-            if before.exists():
-                before.rename(folder)
-            raise
+        with (staging / _LOCK).open('a') as lock:
+            _take(lock)
+            yield content
+            if folder.exists():
+                folder.rename(before)
+            try:
+                content.rename(folder)
+            except OSError:
+                if before.exists():
+                    before.rename(folder)
+                raise
     except OSError as error:
         raise AssetError(f"{folder} can't be written ({error.strerror or error})",
                          expected='room for the model, about 1.1 GB') from error
     finally:
         shutil.rmtree(staging, ignore_errors=True)
+
+
+def _remove_leftovers(parent: Path) -> None:
+    """Remove what imports left that were killed; the system lifted their locks."""
+    for staging in parent.glob(f'{_STAGING_PREFIX}*'):
+        # A model that was about to be replaced is not ours to remove.
+        if (staging / _BEFORE).exists() or not (staging / _LOCK).exists():
+            continue
+        with (staging / _LOCK).open('a') as lock:
+            if _take(lock):
+                shutil.rmtree(staging, ignore_errors=True)
+
+
+def _take(lock: IO[str]) -> bool:
+    """Take a lock that this process has open; False where another one has it."""
+    import fcntl
+
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def write_synced(path: Path, data: bytes) -> dict[str, Any]:

@@ -216,7 +216,7 @@ def _write_weights(path: Path, shapes: Mapping[str, tuple[int, ...]],
 
 def _write_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> dict[str, Any]:
     stream = io.BytesIO()
-    np.savez(stream, allow_pickle=False, **arrays)  # type: ignore[arg-type]
+    np.savez(stream, **arrays)  # type: ignore[arg-type]
     return write_synced(path, stream.getvalue())
 
 
