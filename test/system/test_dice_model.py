@@ -56,7 +56,8 @@ def dice(start, data):
         return start(Process('dice_node', 'dice', parameters=({
             'autostart': True, 'model.directory': str(data), 'model.id': 'dice_standin',
             'input.reliable': True, 'input.queue_depth': 10, 'input.max_age': 0.0,
-            'backend.build_if_missing': False, 'tracking.deterministic_ids': True, **named},)))
+            'backend.build_if_missing': False, 'backend.cache_directory': str(data / 'cache'),
+            'tracking.deterministic_ids': True, **named},)))
 
     return run
 
