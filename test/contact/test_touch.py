@@ -112,7 +112,7 @@ def test_a_person_s_ratio_is_learnt_over_several_approaches():
     """Hands 6 % larger than the mean seem to stop 6 % before the skin."""
     rng = np.random.default_rng(3)
     ratio = PersonRatio(0.06)
-    approaches(ratio, [0.06 + rng.normal(0.0, 0.03) for _ in range(12)], APPROACH_S)
+    approaches(ratio, [0.06 + rng.normal(0.0, 0.03) for _ in range(30)], APPROACH_S)
     assert ratio.mean == pytest.approx(0.06, abs=0.03)
     assert ratio.sigma < 0.045
 
