@@ -53,7 +53,7 @@ def show(report: dict[str, Any], console: Console) -> None:
     if machine['shared_memory_mb'] is not None:
         console.print(f'  /dev/shm has {machine["shared_memory_mb"]} MB free; DDS wants 64')
     if machine['nvidia_driver']:
-        console.print(f'  NVIDIA driver {machine["nvidia_driver"]} (not used by this version)')
+        console.print(f'  NVIDIA driver {machine["nvidia_driver"]}')
     _head(console, 'Packages')
     for row in report['packages']:
         state = f'{row["version"] or "missing":<13}'

@@ -19,6 +19,9 @@ PACKAGES = (
     ('scipy', 'fitting', ''),
     ('opencv-python-headless', 'pictures', ''),
     ('openvino', 'networks on the CPU', ''),
+    ('torch', 'DICE: to import weights and build engines', install_hint('dice')),
+    ('onnxruntime', 'DICE without OpenVINO', install_hint('engines')),
+    ('tensorrt-rtx-cu13', 'DICE on a GPU', install_hint('tensorrt')),
     ('av', 'clips', ''),
     ('trimesh', 'mesh files', ''),
     ('rosbags', 'bags', install_hint('ros')),
@@ -28,8 +31,6 @@ _STAND_INS = {'opencv-python-headless': ('cv2', ('opencv-python', 'opencv-contri
                                                  'opencv-contrib-python'))}
 """Distribution to its module, and others that bring the same; a distribution's package may be
 without metadata of pip's."""
-
-_LATER = ('tensorrt', 'tensorrt_rtx', 'cuda_graph', 'onnx', 'torch')
 
 
 def inventory(directory: str = '') -> dict[str, Any]:
@@ -43,7 +44,7 @@ def inventory(directory: str = '') -> dict[str, Any]:
     from ros2_dice.assets import data_folder
     from ros2_dice.share import share_folder
 
-    openvino = _openvino()
+    engines = _engines()
     return {
         'version': __version__,
         'share_folder': str(share_folder()),
@@ -52,9 +53,8 @@ def inventory(directory: str = '') -> dict[str, Any]:
         'packages': [{'name': name, 'version': _version(name), 'for': use,
                       'get': get or f'pip install {name}'} for name, use, get in PACKAGES],
         'ros': _ros(),
-        'engines': {'openvino': openvino, **{
-            name: {'ready': False, 'note': 'not part of this version'} for name in _LATER}},
-        'estimators': _estimators(directory, bool(openvino['ready'])),
+        'engines': engines,
+        'estimators': _estimators(directory, bool(engines['openvino']['ready'])),
     }
 
 
@@ -90,15 +90,44 @@ def _ros() -> dict[str, Any]:
     }
 
 
-def _openvino() -> dict[str, Any]:
-    try:
-        import openvino
+def _engines() -> dict[str, Any]:
+    """Return of each engine whether it can run here, in what precision, or what it lacks."""
+    from ros2_dice.runtime.onnx_rung import OnnxRung
+    from ros2_dice.runtime.openvino_rung import OpenVinoRung
+    from ros2_dice.runtime.rung import Referee, Rung
+    from ros2_dice.runtime.tensorrt_rung import TensorRtRung
+    from ros2_dice.runtime.torch_rung import TorchRung
 
-        devices = openvino.Core().available_devices
-    except Exception as error:  # a broken binary raises anything: say so and go on
-        return {'ready': False, 'note': f'{type(error).__name__}: {error}'.splitlines()[0]}
-    return {'ready': 'CPU' in devices, 'note': f'{openvino.__version__.partition("-")[0]} on the '
-                                               'CPU, fp32'}
+    referee = Referee(_never, lambda *_: {}, {})
+    rungs: list[Rung] = [
+        TensorRtRung('tensorrt', _never), TensorRtRung('tensorrt_rtx', _never),
+        *(TorchRung(_never, '', (), (), device='cuda:0', precision=precision)
+          for precision in ('fp16', 'fp32')),
+        *(OpenVinoRung(precision, _never, referee, threads=1)
+          for precision in ('int8', 'bf16', 'fp32')),
+        OnnxRung(_never, threads=1), TorchRung(_never, '', (), ())]
+    rows: dict[str, Any] = {}
+    for rung in rungs:
+        try:
+            problem = rung.obstacle()
+        except Exception as error:  # a broken binary raises anything: say so and go on
+            problem = f'{type(error).__name__}: {error}'.splitlines()[0]
+        row = rows.setdefault(rung.name, {'ready': False, 'precisions': [], 'note': ''})
+        if problem:
+            row['note'] = row['note'] or problem
+        else:
+            row['ready'] = True
+            row['precisions'].append(rung.precision)
+    for row in rows.values():
+        if row['ready']:
+            lacking = f'; {row["note"]}' if row['note'] else ''
+            row['note'] = ', '.join(row['precisions']) + lacking
+    return rows
+
+
+def _never(*_: object) -> Any:
+    """Stand for a network: nothing is built or loaded here."""
+    raise NotImplementedError
 
 
 def _estimators(directory: str, engine: bool) -> dict[str, Any]:
