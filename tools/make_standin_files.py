@@ -3,7 +3,7 @@
 Write files that look like those of the official DICE setup, with numbers made by formula.
 
     python tools/make_standin_files.py OUT            # about 1.3 GB, as large as the real ones
-    python tools/make_standin_files.py OUT --thin     # the same shapes, one number a tensor
+    python tools/make_standin_files.py OUT --thin     # one number a tensor: to import, not to run
     ros2-dice import --from OUT --name dice_trial --verify
 
 They have the names, the formats and the class paths of the originals (a pickled module, pickles
