@@ -34,6 +34,8 @@ APART_M = 0.03
 """Hand and head farther apart than this in the picture can't touch."""
 RATIO_MEMORY_S = 60.0
 """A person whose hands were away from the face for so long is learnt anew: names may be reused."""
+LARGEST_SIGMA = 0.4
+"""Of the log depth, as it is stated: where nothing is known, a hand is still seen."""
 TOUCH_STDDEV_M = 0.003
 """Of the distance, where the hand does touch."""
 
@@ -185,7 +187,7 @@ class ContactSolver:
         evidence = replace(seen, depth_factor=seen.depth_factor - ratio.mean,
                            size_sigma=ratio.sigma)
         noise = self._model.noise(seen)
-        track.depth_sigma = math.hypot(ratio.sigma, noise.sigma)
+        track.depth_sigma = min(math.hypot(ratio.sigma, noise.sigma), LARGEST_SIGMA)
         odds = self._model.log_odds(evidence)
         ratio.update(hand.hand_id, seen.depth_factor, noise, odds, track.elapsed_s(stamp_ns))
         moved = touch_factor(evidence, noise)
