@@ -145,8 +145,16 @@ class DiceNetworks:
         module = self.module(precision, open_attention=True)
         return to_onnx(module, INPUT, SHAPE, self.names, batch)
 
-    def rungs(self, *, device: str = 'cuda:0', batch: int = 1) -> tuple[Rung, ...]:
-        """Return all engines, best first; `device` is the GPU's."""
+    def rungs(self, *, device: str = 'cuda:0', batch: int = 1, every: bool = False,
+              ) -> tuple[Rung, ...]:
+        """
+        Return all engines, best first.
+
+        Args:
+            device: of the GPU.
+            batch: of the engines.
+            every: also those that take minutes at each start, which nobody would choose.
+        """
         openvino = [OpenVinoRung(precision, lambda: self.openvino(batch), self.referee,
                                  threads=self.threads, batch=batch, variant=variant)
                     for precision, variant in (('int8', ''), ('bf16', ''), ('bf16', SCANNED),
@@ -156,6 +164,8 @@ class DiceNetworks:
                     for library in ('tensorrt', 'tensorrt_rtx')]
         graphs = [TorchRung(self.module, INPUT, SHAPE, self.names, device=device,
                             precision=precision, batch=batch) for precision in ('fp16', 'fp32')]
+        graphs += [TorchRung(self.module, INPUT, SHAPE, self.names, device=device,
+                             precision='fp16', batch=batch, compiled=True)] * every
         onnx = OnnxRung(lambda: self.onnx('fp32', batch), threads=self.threads, batch=batch)
         torch = TorchRung(self.module, INPUT, SHAPE, self.names, batch=batch,
                           threads=self.threads)

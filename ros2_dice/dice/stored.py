@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 
@@ -31,16 +33,10 @@ def stored_pictures() -> npt.NDArray[np.float32]:
     Raises:
         AssetError: the clip can't be decoded.
     """
-    import av
-    import av.error
-
     path = share_folder() / 'model' / 'sample.mp4'
     try:
-        with av.open(str(path)) as container:
-            frames = [picture.to_ndarray(format='rgb24')
-                      for number, picture in enumerate(container.decode(video=0))
-                      if number in _numbers(container.streams.video[0].frames)]
-    except (av.error.FFmpegError, OSError, IndexError) as error:
+        frames = _frames(path)
+    except (RuntimeError, OSError, IndexError, ValueError) as error:
         raise AssetError(f'{path.name} is unreadable: {error}', expected='the shipped clip',
                          next_step='install the package again') from error
     inputs = []
@@ -50,8 +46,21 @@ def stored_pictures() -> npt.NDArray[np.float32]:
     return np.concatenate(inputs)
 
 
-def _numbers(count: int) -> set[int]:
-    return {int(place * count) for place in _PLACES}
+def _frames(path: Path) -> list[npt.NDArray[np.uint8]]:
+    """Return the pictures, R,G,B; OpenCV decodes where PyAV is not installed."""
+    try:
+        import av
+    except ImportError:
+        clip = cv2.VideoCapture(str(path))
+        pictures = [cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)
+                    for picture in iter(lambda: clip.read()[1], None)]
+        if not pictures:
+            raise OSError('OpenCV can not decode it') from None
+        return [np.asarray(pictures[int(place * len(pictures))], np.uint8) for place in _PLACES]
+    with av.open(str(path)) as container:
+        wanted = {int(place * container.streams.video[0].frames) for place in _PLACES}
+        return [picture.to_ndarray(format='rgb24')
+                for number, picture in enumerate(container.decode(video=0)) if number in wanted]
 
 
 def make_measure(hand: ParametricHand, head: ParametricHead,

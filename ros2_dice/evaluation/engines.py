@@ -200,6 +200,13 @@ def _measure(name: str, plan: Plan, reference: Way, reference_s: list[float],
                 say(f'{name}: batch {size}')
                 times_s = way.ask('batch', size=size, runs=max(3, plan.runs // size))['times_s']
                 row['throughput_hz'][str(size)] = round(size / float(np.median(times_s)), 3)
+        if name.startswith('cuda_graph') and not name.endswith('compiled'):
+            row['frame_to_meshes_ms'] = {}
+            for size in (1, 4):
+                say(f'{name}: 1280x720 frame to meshes, {size} crops')
+                times_s = way.ask('path', size_px=(1280, 720), batch=size,
+                                  runs=plan.runs)['times_s']
+                row['frame_to_meshes_ms'][str(size)] = _row(times_s)['latency_ms']
     return row
 
 
@@ -217,7 +224,8 @@ def _rungs(plan: Plan) -> tuple[tuple[Rung, ...], Ladder, DiceNetworks]:
     ladder, networks = make_ladder(weights, Settings({
         'backend.threads': plan.threads, 'backend.device': plan.device,
         'backend.cache_directory': plan.cache_directory}))
-    rungs = networks.rungs(device=plan.device if plan.device.startswith('cuda') else 'cuda:0')
+    rungs = networks.rungs(
+        device=plan.device if plan.device.startswith('cuda') else 'cuda:0', every=True)
     if plan.device != 'auto':
         rungs = tuple(rung for rung in rungs if rung.device == plan.device)
     return rungs, ladder, networks

@@ -53,7 +53,7 @@ class Child:
     def answer(self, command: Mapping[str, Any]) -> dict[str, Any]:
         """Return the answer to a command; its key `do` names a method."""
         return {'start': self.start, 'time': self.time, 'differences': self.differences,
-                'batch': self.batch}[command['do']](command)
+                'batch': self.batch, 'path': self.path}[command['do']](command)
 
     def start(self, command: Mapping[str, Any]) -> dict[str, Any]:
         """Load, build where needed, and give a first result."""
@@ -113,10 +113,40 @@ class Child:
             self._engine = rung.load(memoryview(payload))
         return {'times_s': timed(self._engine, command['runs'])}
 
+    def path(self, command: Mapping[str, Any]) -> dict[str, Any]:
+        """Time frames from host memory to meshes in host memory, everything on the device."""
+        from ros2_dice.assets import find_asset
+        from ros2_dice.bodies import ParametricHand, ParametricHead, load_open_bodies
+        from ros2_dice.dice.device_path import DevicePath, MeshNetwork
+        from ros2_dice.dice.preprocess import Square
+        from ros2_dice.types import Frame
+
+        assert self._engine is not None
+        precision, device = self._engine.precision, self._engine.device
+        self._engine.close()
+        guides = load_open_bodies(find_asset('open_bodies'))
+        module = MeshNetwork(self._networks.module(precision),
+                             ParametricHand(self._weights.hand, guides.hand_right),
+                             ParametricHead(self._weights.head, guides.head)).eval()
+        width_px, height_px = command['size_px']
+        path = DevicePath(module.to(device), width_px, height_px, batch=command['batch'],
+                          device=device, precision=precision, threads=self._networks.threads)
+        pixels = np.random.default_rng(2).integers(0, 256, (height_px, width_px, 3), np.uint8)
+        frame = Frame(pixels, 0)
+        squares = [Square(100 + 40 * row, 60, 500) for row in range(command['batch'])]
+        times_s = []
+        for _ in range(command['runs'] + 3):
+            began_s = time.perf_counter()
+            path.run(frame, squares)
+            times_s.append(time.perf_counter() - began_s)
+        path.close()
+        return {'times_s': times_s[3:]}
+
     def _rung(self, batch: int) -> Rung:
         device = self._settings.text('backend.device')
         for rung in self._networks.rungs(
-                device=device if device.startswith('cuda') else 'cuda:0', batch=batch):
+                device=device if device.startswith('cuda') else 'cuda:0', batch=batch,
+                every=True):
             if way_of(rung) == self._way:
                 return rung
         raise KeyError(self._way)

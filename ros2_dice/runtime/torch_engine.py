@@ -68,12 +68,6 @@ class TorchEngine:
             name: tuple(value.shape) for name, value in self._host_results.items()}
         self._arrays = {name: value.numpy() for name, value in self._host_results.items()}
 
-    @property
-    def device_results(self) -> Sequence[Tensor]:
-        """Return the outputs where they were computed, for work that goes on there."""
-        return self._device_results if self._graph is not None else tuple(
-            self._host_results.values())
-
     def buffer(self, name: str) -> FloatTensor:
         """Return the input's own memory; see `Engine.buffer`."""
         assert name == self._input_name
@@ -89,22 +83,33 @@ class TorchEngine:
                               expected=f'shape {memory.shape} and a loaded engine')
         if value is not memory:
             np.copyto(memory, value)
-        with out_of_memory_named(self.name), torch.inference_mode():
-            if self._graph is None:
-                for result, host in zip(self._limited(), self._host_results.values()):
-                    host.copy_(result)
-            else:
-                with torch.cuda.stream(self._stream):
-                    self._device_input.copy_(self._host_input, non_blocking=True)
-                    self.replay()
-                    for result, host in zip(self._device_results, self._host_results.values()):
-                        host.copy_(result, non_blocking=True)
-                self._stream.synchronize()
+        with self.on_stream():
+            if self._graph is not None:
+                self._device_input.copy_(self._host_input, non_blocking=True)
+            return self.run_in_place()
+
+    def run_in_place(self) -> Mapping[str, FloatTensor]:
+        """Run on what was written to `device_input`, inside `on_stream`; else as `infer`."""
+        if self._graph is None:
+            results = self._limited()
+        else:
+            self._graph.replay()
+            results = self._device_results
+        for result, host in zip(results, self._host_results.values()):
+            host.copy_(result, non_blocking=True)
+        if self._graph is not None:
+            self._stream.synchronize()
         return self._arrays
 
-    def replay(self) -> None:
-        """Run the recorded graph on what lies in `device_input`; on a GPU only."""
-        self._graph.replay()
+    @contextmanager
+    def on_stream(self) -> Iterator[None]:
+        """Let work on the device queue up on the engine's own stream."""
+        with out_of_memory_named(self.name), torch.inference_mode():
+            if self._graph is None:
+                yield
+            else:
+                with torch.cuda.stream(self._stream):
+                    yield
 
     @property
     def device_input(self) -> Tensor:
@@ -130,14 +135,15 @@ class TorchEngine:
     def _record(self) -> Sequence[Tensor]:
         """Record the module as a graph on the engine's stream."""
         assert self._module is not None
-        with torch.cuda.stream(self._stream):
-            for _ in range(_WARM_UPS):
-                self._module(self._device_input)
-        self._stream.synchronize()
-        self._graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(self._graph, stream=self._stream):
-            results = tuple(self._module(self._device_input))
-        return results
+        # What is called fp32 is fp32: convolutions would take TF32 by default.
+        with torch.backends.cudnn.flags(benchmark=True, allow_tf32=False):
+            with torch.cuda.stream(self._stream):
+                for _ in range(_WARM_UPS):
+                    self._module(self._device_input)
+            self._stream.synchronize()
+            self._graph = torch.cuda.CUDAGraph()
+            with torch.cuda.graph(self._graph, stream=self._stream):
+                return tuple(self._module(self._device_input))
 
 
 @contextmanager
