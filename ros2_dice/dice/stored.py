@@ -52,8 +52,9 @@ def _frames(path: Path) -> list[npt.NDArray[np.uint8]]:
         import av
     except ImportError:
         clip = cv2.VideoCapture(str(path))
-        pictures = [cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)
-                    for picture in iter(lambda: clip.read()[1], None)]
+        pictures = []
+        while (picture := clip.read()[1]) is not None:
+            pictures.append(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB))
         if not pictures:
             raise OSError('OpenCV can not decode it') from None
         return [np.asarray(pictures[int(place * len(pictures))], np.uint8) for place in _PLACES]
