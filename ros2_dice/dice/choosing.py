@@ -18,6 +18,7 @@ from ros2_dice.parameters import Settings
 from ros2_dice.runtime import usable_threads
 from ros2_dice.runtime.cache import EngineCache, Say, cache_folder
 from ros2_dice.runtime.ladder import BUILD_COMMAND, Ladder, Wish
+from ros2_dice.runtime.processor import cuda_driver
 from ros2_dice.runtime.rung import Choice, Progress, silent
 from ros2_dice.runtime.serving import Builder, ServingEngine
 
@@ -49,7 +50,13 @@ def make_ladder(weights: Weights, settings: Settings, say: Say = lambda line: No
     networks = DiceNetworks(weights, cache,
                             settings.integer('backend.threads') or usable_threads())
     device = settings.text('backend.device')
-    rungs = networks.rungs(device=device if device.startswith('cuda') else 'cuda:0', batch=batch)
+    gpu = device if device.startswith('cuda') else 'cuda:0'
+    limit_mib = settings.integer('backend.memory_limit')
+    if limit_mib and device != 'cpu' and cuda_driver():
+        from ros2_dice.runtime.torch_engine import limit_memory
+
+        limit_memory(gpu, limit_mib)
+    rungs = networks.rungs(device=gpu, batch=batch)
     return Ladder(rungs, cache=cache, identity=networks.identity,
                   referee=networks.referee), networks
 

@@ -146,6 +146,13 @@ class TorchEngine:
                 return tuple(self._module(self._device_input))
 
 
+def limit_memory(device: str, limit_mib: int) -> None:
+    """Let torch take no more than this of a GPU's memory, in all of this process."""
+    if torch.cuda.is_available():
+        total = torch.cuda.get_device_properties(device).total_memory
+        torch.cuda.set_per_process_memory_fraction(min(1.0, limit_mib * 2**20 / total), device)
+
+
 @contextmanager
 def out_of_memory_named(label: str) -> Iterator[None]:
     """Turn torch's out-of-memory error into ours, so that callers can step down."""
@@ -155,7 +162,7 @@ def out_of_memory_named(label: str) -> Iterator[None]:
         torch.cuda.empty_cache()
         raise OutOfMemory(f'the {label} engine', got=str(error).partition('.')[0],
                           expected='memory on the device',
-                          next_step='lower backend.memory_limit or the batch') from error
+                          next_step='raise backend.memory_limit or end other programs') from error
     except RuntimeError as error:
         raise EngineError(f'the {label} engine', got=str(error).partition('\n')[0],
                           expected='a run without an error',
