@@ -23,16 +23,17 @@ class OpenVinoEngine:
         label: its name in errors.
         precision: what it computes in, as parameter `backend.precision`.
         memory: what the compiled network keeps its weights in; it must live as long.
+        warm: run it on zeros first; False = its user does, with a picture that counts.
     """
 
     name = 'openvino'
     device = 'cpu'
 
-    def __init__(self, compiled: Any, label: str, precision: str, memory: Any = None) -> None:
+    def __init__(self, compiled: Any, label: str, precision: str, memory: Any = None, *,
+                 warm: bool = True) -> None:
         import openvino
 
         self._memory = memory
-
         if any(port.partial_shape.is_dynamic for port in (*compiled.inputs, *compiled.outputs)):
             raise EngineError(f'network {label}', got='dynamic shapes',
                               expected='fixed shapes')
@@ -53,7 +54,8 @@ class OpenVinoEngine:
             self._buffers[port.any_name] = memory
         self._results: dict[str, FloatTensor] = {
             port.any_name: self._request.get_tensor(port).data for port in compiled.outputs}
-        self._warm_up()
+        if warm:
+            self._warm_up()
 
     def _warm_up(self) -> None:
         """Run twice on zeros: the first call allocates, and a broken file fails here."""

@@ -124,7 +124,7 @@ class Rung(Protocol):
 
     def load(self, payload: memoryview) -> Engine:
         """
-        Return a warm engine.
+        Return an engine; the ladder runs it on a stored input before anybody else does.
 
         Raises:
             EngineError: the payload is not what this library wants, or memory is short.
