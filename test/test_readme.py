@@ -25,7 +25,7 @@ def test_links_lead_somewhere(page: str) -> None:
 @pytest.mark.parametrize('page', PAGES)
 def test_commands_and_files_exist(page: str) -> None:
     text = (ROOT / page).read_text()
-    for verb in re.findall(r'ros2-dice ([a-z]+)', text):
+    for verb in re.findall(r'ros2-dice ([a-z-]+)', text):
         assert verb in VERBS, verb
     for name in re.findall(r'(?<![\w/])(?:tools|config|model|docs|test)/[\w/]+\.\w+', text):
         assert (ROOT / name).is_file(), name
