@@ -2,6 +2,8 @@
 """The OpenVINO engine on a network of one addition."""
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -118,3 +120,13 @@ def test_cache_directory_is_used(tmp_path: Path) -> None:
         engine = load_openvino(path, threads=1, cache_directory=tmp_path / 'cache')
         np.testing.assert_array_equal(engine.infer({'x': values})['y'], 3.0)
     assert any((tmp_path / 'cache').iterdir())
+
+
+def test_openvino_reports_to_nobody() -> None:
+    """In a process of its own: what counts is what OpenVINO's first import finds."""
+    script = ('import ros2_dice.runtime\n'
+              'from openvino.tools.ovc import convert_impl\n'
+              'print(convert_impl.tm.__name__)')
+    said = subprocess.run([sys.executable, '-c', script], capture_output=True, text=True,
+                          check=True, timeout=120).stdout
+    assert said.split() == ['openvino.tools.ovc.telemetry_stub']
