@@ -78,7 +78,15 @@ def weights_of(settings: Settings, formula: bool) -> Weights:
 
     Raises:
         AssetError: the model was not imported.
+        EngineError: torch is not installed.
     """
+    from ros2_dice.errors import EngineError, install_hint
+
+    try:
+        import torch  # noqa: F401  (every engine is made from the network in torch)
+    except ImportError as error:
+        raise EngineError(f"the network can't be built: {error}",
+                          next_step=install_hint('dice')) from error
     from ros2_dice.dice.rungs import Weights
 
     if formula:

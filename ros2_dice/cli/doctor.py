@@ -68,10 +68,10 @@ def show(report: dict[str, Any], console: Console) -> None:
         console.print(f'  {ros["get"]}', markup=False)
     _head(console, 'Engines')
     for name, row in report['engines'].items():
-        console.print(f'  {name:<14}{_ready(row, "can run")}{row["note"]}')
+        console.print(f'  {name:<14}{_ready(row, "can run")}{escape(row["note"])}')
     _head(console, 'Estimators')
     for name, row in report['estimators'].items():
-        console.print(f'  {name:<14}{_ready(row, "ready")}{row["note"]}')
+        console.print(f'  {name:<14}{_ready(row, "ready")}{escape(row["note"])}')
         for problem in row['missing']:
             console.print(f'      {problem["name"]} is {problem["state"]}: {problem["next_step"]}',
                           markup=False)

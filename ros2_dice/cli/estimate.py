@@ -88,6 +88,8 @@ def estimate(
     results = [Result(error.what, f'expected {error.expected}') for error in problems]
     if files:
         estimator = create_estimator(settings)
+        if model != 'open':
+            warn_of_standin(model)
         try:
             results += estimate_files(
                 files, out, estimator, settings.number('camera.horizontal_fov'),
@@ -106,6 +108,17 @@ def estimate(
                    f'{out}/*.png' if done else 'No picture done.')
     if failed:
         raise typer.Exit(1)
+
+
+def warn_of_standin(model: str) -> None:
+    """Say on stderr that an imported model's results mean nothing, where that is so."""
+    from ros2_dice.dice import model_folder
+
+    path = model_folder(model) / 'manifest.json'
+    if path.is_file():
+        manifest = json.loads(path.read_text())
+        if manifest.get('stand_in'):
+            print(f'ros2-dice: model {model}: {manifest["note"]}', file=sys.stderr)
 
 
 def estimate_files(files: Sequence[Path], out: Path, estimator: Estimator,

@@ -101,7 +101,7 @@ def _run(named: Mapping[str, Path], folder: Path | None, place: Path, stand_ins:
     from ros2_dice.errors import ConfigError, install_hint
 
     if stand_ins and (named or folder):
-        raise ConfigError('--stand-ins goes without files of yours', got=', '.join(
+        raise ConfigError('--stand-ins takes no files', expected='it without ' + ', '.join(
             [f'--{key}' for key in named] + (['--from'] if folder else [])))
     try:
         from ros2_dice.dice.importing import import_model, import_standins
@@ -153,4 +153,7 @@ def _show(report: dict[str, Any], manifest: Mapping[str, Any], place: Path,
         more = f' -p model.directory:={directory}' if directory else ''
         typer.echo(f'use it: ros2 run ros2_dice dice_node --ros-args -p model.id:={place.name}'
                    f'{more}')
+        if not directory:
+            typer.echo(f'without ROS: ros2-dice estimate PICTURE --out results '
+                       f'--model {place.name}')
 

@@ -61,8 +61,11 @@ def find_sources(folder: Path, known: Collection[str] = ()) -> dict[str, Path]:
         known: keys that are not looked for.
 
     Raises:
-        AssetError: there is none, or two of one name.
+        AssetError: there is no such folder, no such file in it, or two of one name.
     """
+    if not folder.is_dir():
+        raise AssetError(f'{folder} is not a folder', expected='the folder of the official files',
+                         next_step='an option of its own names a single file')
     found: dict[str, Path] = {}
     for key, row in SOURCES.items():
         if key in known:

@@ -11,6 +11,7 @@ import pytest
 from ros2_dice.cli import inventory as inventory_module
 from ros2_dice.cli.inventory import inventory
 from ros2_dice.cli.main import main
+from ros2_dice.errors import install_hint
 
 
 def run(*arguments: str) -> int:
@@ -71,3 +72,28 @@ def test_a_distribution_s_own_opencv_counts(monkeypatch: pytest.MonkeyPatch) -> 
     versions = {row['name']: row['version'] for row in inventory()['packages']}
     assert versions['opencv-python-headless'][0].isdigit()
     assert versions['rerun-sdk'] == ''
+
+
+def test_the_extra_of_a_missing_engine_is_printed(monkeypatch: pytest.MonkeyPatch,
+                                                  capsys: pytest.CaptureFixture[str]) -> None:
+    """Rich takes words in brackets for markup and leaves them out."""
+    report = inventory()
+    report['engines']['onnx'] = {'ready': False, 'precisions': [],
+                                 'note': f'not installed ({install_hint("engines")})'}
+    monkeypatch.setattr('ros2_dice.cli.inventory.inventory', lambda *_: report)
+    run()
+    assert "onnx          no       not installed (in the clone: pip install -c constraints.txt " \
+        "-e '.[engines]')" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize('command', [('build-engine', '--formula'), ('benchmark', 'engines')])
+def test_without_torch_engines_name_the_extra(command: tuple[str, ...],
+                                              monkeypatch: pytest.MonkeyPatch,
+                                              capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setitem(sys.modules, 'torch', None)
+    with pytest.raises(SystemExit) as ended:
+        main(list(command))
+    assert ended.value.code == 1
+    said = capsys.readouterr().err
+    assert "'.[dice]'" in said
+    assert said.count('\n') == 1

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from ros2_dice.cli.estimate import warn_of_standin
 from ros2_dice.cli.main import main
 from ros2_dice.dice import standin_hand, standin_head
 from ros2_dice.dice.sources import SOURCES
@@ -95,9 +96,10 @@ def test_a_folder_of_files_becomes_a_model(data: Path, tmp_path: Path, standin_f
 @pytest.mark.parametrize(('arguments', 'said'), [
     ((), 'nothing to import'),
     (('--checkpoint', 'none.bin'), 'No such file'),
+    (('--from', 'nowhere'), 'nowhere is not a folder'),
     (('--from', '.'), 'none of the official files'),
     (('--mano', 'MANO_LEFT.pkl'), 'a left hand'),
-    (('--stand-ins', '--mano', 'a.pkl'), '--mano'),
+    (('--stand-ins', '--mano', 'a.pkl'), 'takes no files; expected it without --mano'),
     (('--stand-ins', '--name', 'a/b'), 'model name'),
     (('--neck', 'empty'), '--flame, too'),
     (('--checkpoint', 'empty'), 'not a file of torch.save'),
@@ -152,6 +154,8 @@ def test_stand_ins_go_the_whole_way_and_are_marked(
             assert 'dice_standin' in said
             assert 'STAND-IN' in said
             assert verified['weights'] in said
+        warn_of_standin('dice_standin')
+        assert 'STAND-IN' in capsys.readouterr().err
         with (data / 'models' / 'dice_standin' / 'mano.npz').open('r+b') as file:
             file.seek(5000)
             file.write(b'!!')
