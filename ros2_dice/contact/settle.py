@@ -115,28 +115,49 @@ def settle_touching(hand: OpenHand, state: HandState, vertices_m: FloatArray,
         state, vertices = state.moved(start.offset_m), vertices + start.offset_m
     near = near_vertices(vertices, surface, tables)
     found, plain = surface.both_distances(vertices[near])
+    best = _off_m(found), state, vertices, near, plain
     for attempt in range(_ATTEMPTS):
-        least_m = float(found.signed_m.min())
-        if -2.0 * TOLERANCE_M < least_m < TOUCHING_M:
+        if best[0] == 0.0:
             break
-        if attempt and least_m < 0.0:  # a shift alone has not done it: a finger is in the way
-            shift, turn = _joint_steps(hand, state, vertices[near], found, tables.landmark[near])
+        total = _added(state, fitted)
+        # A shift alone has not done it: a finger is in the way.
+        if attempt and float(found.signed_m.min()) < 0.0:
+            shift, turn = _joint_steps(hand, state, total, vertices[near], found,
+                                       tables.landmark[near])
             state = replace(state, angles_rad=np.clip(state.angles_rad + turn, low, high),
                             translation_m=state.translation_m + shift)
             vertices = np.asarray(hand.vertices(state), np.float64)
             near = near_vertices(vertices, surface, tables)
         else:
-            offset = _translation(vertices[near], found)
+            offset = _translation(total.offset_m, vertices[near], found)
             state, vertices = state.moved(offset), vertices + offset
         found, plain = surface.both_distances(vertices[near])
+        best = min(best, (_off_m(found), state, vertices, near, plain), key=lambda one: one[0])
+    _, state, vertices, near, plain = best
+    nearest = int(plain.signed_m.argmin())
+    gap_m = float(plain.signed_m[nearest])
+    if gap_m >= TOUCHING_M:  # a step as long as the gap takes nothing deeper than the skin
+        offset = -(gap_m + TOUCH_DEPTH_M) * plain.normal[nearest]
+        state, vertices = state.moved(offset), vertices + offset
+        _, plain = surface.both_distances(vertices[near])
     allowed = limits_m[plain.vertex] + SLACK_M
     excess = np.maximum(-plain.signed_m - allowed, 0.0)
     if excess.any():  # what a translation and the joints could not resolve: flesh gives way too
         vertices = vertices.copy()
         vertices[near] += excess[:, None] * plain.normal
         plain = replace(plain, signed_m=plain.signed_m + excess)
-    return Settled(state, vertices, near, plain, Correction(
-        state.translation_m - fitted.translation_m, state.angles_rad - fitted.angles_rad))
+    return Settled(state, vertices, near, plain, _added(state, fitted))
+
+
+def _off_m(found: Distance) -> float:
+    """Return how much deeper or farther than a touch the nearest vertex is [m]; 0 = it touches."""
+    least_m = float(found.signed_m.min())
+    return max(-2.0 * TOLERANCE_M - least_m, least_m - TOUCHING_M, 0.0)
+
+
+def _added(state: HandState, fitted: HandState) -> Correction:
+    return Correction(state.translation_m - fitted.translation_m,
+                      state.angles_rad - fitted.angles_rad)
 
 
 def settle_clear(state: HandState, vertices_m: FloatArray, surface: HeadSurface,
@@ -168,8 +189,16 @@ def settle_clear(state: HandState, vertices_m: FloatArray, surface: HeadSurface,
     return Settled(state, vertices, near, plain)
 
 
-def _translation(points_m: FloatArray, found: Distance) -> FloatArray:
-    """Return the shift (3,) [m] that makes the nearest skin touch and the rest not sink in."""
+def _translation(total_m: FloatArray, points_m: FloatArray, found: Distance) -> FloatArray:
+    """
+    Return the shift (3,) [m] that makes the nearest skin touch and the rest not sink in.
+
+    Args:
+        total_m: (3,) shift so far, off the fitted place. The prior is on all of it: were it on
+            each step alone, a hand would creep away from its picture, frame by frame.
+        points_m: (N, 3) of the hand, shifted so far [m].
+        found: their distances to the skin.
+    """
     signed, normal = found.signed_m, found.normal
     center = points_m.mean(0)
     ray = center / np.linalg.norm(center)
@@ -179,7 +208,7 @@ def _translation(points_m: FloatArray, found: Distance) -> FloatArray:
     nearest = max(3, len(signed) // 50)
     for _ in range(4):  # linear in the shift: distances are not asked for again
         now = signed + normal @ shift
-        matrix, gradient = prior.copy(), prior @ shift
+        matrix, gradient = prior.copy(), prior @ (total_m + shift)
         sunk = now < -TOLERANCE_M
         if sunk.any():
             weight = 6.0 / (PENETRATION_SIGMA_M ** 2 * max(8, int(sunk.sum())))
@@ -196,8 +225,8 @@ def _translation(points_m: FloatArray, found: Distance) -> FloatArray:
     return shift
 
 
-def _joint_steps(hand: OpenHand, state: HandState, points_m: FloatArray, found: Distance,
-                 landmark: IndexArray) -> tuple[FloatArray, FloatArray]:
+def _joint_steps(hand: OpenHand, state: HandState, so_far: Correction, points_m: FloatArray,
+                 found: Distance, landmark: IndexArray) -> tuple[FloatArray, FloatArray]:
     """Return a shift (3,) [m] and turns (22,) of the joints with which fingers sink in less."""
     pose = hand.kinematics(state.angles_rad, state.shape, jacobian=True)
     assert pose.d_angles is not None
@@ -206,11 +235,11 @@ def _joint_steps(hand: OpenHand, state: HandState, points_m: FloatArray, found: 
     rows = np.concatenate(
         [found.normal, np.einsum('anx,nx->na', by_angle[:, landmark], found.normal)], 1)
     prior = np.concatenate([np.full(3, LATERAL_SIGMA_M ** -2), np.full(22, ANGLE_SIGMA ** -2)])
-    change = np.zeros(25)
+    total, change = np.concatenate([so_far.offset_m, so_far.turn_rad]), np.zeros(25)
     nearest = max(3, len(points_m) // 50)
     for _ in range(4):
         now = found.signed_m + rows @ change
-        matrix, gradient = np.diag(prior), prior * change
+        matrix, gradient = np.diag(prior), prior * (total + change)
         sunk = now < -TOLERANCE_M
         if sunk.any():
             weight = 6.0 / (PENETRATION_SIGMA_M ** 2 * max(8, int(sunk.sum())))
