@@ -24,8 +24,12 @@ from ros2_dice.share import share_folder
 assert Path(ros2_dice.__file__).is_relative_to(sys.prefix), ros2_dice.__file__
 names = [module.name for module in pkgutil.walk_packages(ros2_dice.__path__, 'ros2_dice.')]
 for name in names:
-    if '_s__rosidl' not in name:  # loaded by the interfaces, not by hand
+    if '_s__rosidl' in name:  # loaded by the interfaces, not by hand
+        continue
+    try:
         importlib.import_module(name)
+    except ModuleNotFoundError as error:  # the extra dice is not installed here
+        assert error.name == 'torch', error
 share = share_folder()
 assert share == Path(get_package_share_directory('ros2_dice')), share
 interfaces = [path.relative_to(share).as_posix() for kind in ('msg', 'srv', 'action')

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the node publishes, with which QoS, over DDS."""
+import gc
+
 import numpy as np
 import pytest
 from fakes import FACE, HAND
@@ -298,6 +300,7 @@ def test_level_of_detail_and_fields_change_while_running(make_dice, camera, wait
 def test_a_publisher_that_offers_too_little_is_named(make_dice, node, wait_until):
     # Not from stderr: what is written while pytest's capture is being read gets lost.
     said: list[str] = []
+    gc.collect()  # another test's node of this name, once it goes, would take /rosout with it
     node.create_subscription(Log, '/rosout', lambda log: said.append(log.msg), qos.latched(100))
     make_dice(input__reliable=True)
     node.create_publisher(Image, '/image', qos.best_effort(1))
