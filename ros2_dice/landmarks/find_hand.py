@@ -37,6 +37,8 @@ _QUICK_FINDS = 2
 """Palms judged in one try, best first, where time is short."""
 _POLISH = 4
 """Further looks that are averaged with the best one, for still pictures."""
+_MOST_LOOKS = 12
+"""The square needs some to come to rest: where it stops sooner, the mirrored hand differs."""
 _MOST_INSIDE = 0.9
 """Share of a hand's landmarks that may lie inside of the face's outline."""
 _SMALLEST = 0.45
@@ -163,14 +165,14 @@ class HandFinder:
 
         Looks before the square came to rest do not count.
         """
-        looks = [hand]
-        for _ in range(_POLISH):
+        looks = good = [hand]
+        for _ in range(_MOST_LOOKS):
             region = hand_from_landmarks(looks[-1].points_px, hand.roi.mirrored)
-            if not region.is_sane():
+            if not region.is_sane() or len(good) > _POLISH:
                 break
-            looks.append(self._networks.hand.observe(frame, region))
-        good = [one for one in looks if one.score >= 0.9 * hand.score]
-        good = [one for one in good if step_size(one.roi, good[-1].roi) <= REST]
+            looks = [*looks, self._networks.hand.observe(frame, region)]
+            good = [one for one in looks if one.score >= 0.9 * hand.score]
+            good = [one for one in good if step_size(one.roi, good[-1].roi) <= REST]
 
         def mean(arrays: list[npt.NDArray[np.float32]]) -> npt.NDArray[np.float32]:
             return np.asarray(np.mean(np.asarray(arrays, np.float64), axis=0), np.float32)
