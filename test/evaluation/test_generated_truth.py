@@ -59,6 +59,7 @@ def trimesh_gap_m(scene: Scene, bodies: OpenBodies) -> float:
 
 
 def test_the_stated_distance_is_that_of_trimesh(scenes, bodies: OpenBodies):
+    pytest.importorskip('rtree')  # trimesh's search tree, which it does not install itself
     for scene in scenes[:8]:
         assert scene.gap_m == pytest.approx(trimesh_gap_m(scene, bodies), abs=2e-4)
 
