@@ -27,6 +27,10 @@ NEAR_M = 0.012
 LATERAL_SIGMA_M = 0.004
 RAY_SIGMA_M = 0.015
 """How far the hand may be shifted across and along its viewing ray."""
+KEPT_M, KEPT_UNSEEN_M = 0.0015, 0.006
+"""What was added in the last frame is kept while it is wrong by no more, as is and as seen."""
+MOST_SIGMAS = 1.5
+"""Of all shifts together, from one frame to the next."""
 ANGLE_SIGMA = 0.15
 """Of the joints' turns [rad]."""
 TOLERANCE_M = 0.002
@@ -115,9 +119,11 @@ def settle_touching(hand: OpenHand, state: HandState, vertices_m: FloatArray,
         state, vertices = state.moved(start.offset_m), vertices + start.offset_m
     near = near_vertices(vertices, surface, tables)
     found, plain = surface.both_distances(vertices[near])
+    # What the camera sees jumps where a vertex slips behind an edge: that alone moves no hand.
+    kept = start.offset_m.any() and _off_m(plain) <= KEPT_M and _off_m(found) <= KEPT_UNSEEN_M
     best = _off_m(found), state, vertices, near, plain
     for attempt in range(_ATTEMPTS):
-        if best[0] == 0.0:
+        if kept or best[0] == 0.0:
             break
         total = _added(state, fitted)
         # A shift alone has not done it: a finger is in the way.
@@ -136,7 +142,7 @@ def settle_touching(hand: OpenHand, state: HandState, vertices_m: FloatArray,
     _, state, vertices, near, plain = best
     nearest = int(plain.signed_m.argmin())
     gap_m = float(plain.signed_m[nearest])
-    if gap_m >= TOUCHING_M:  # a step as long as the gap takes nothing deeper than the skin
+    if gap_m >= TOUCHING_M + KEPT_M:  # a step as long takes nothing deeper than the skin
         offset = -(gap_m + TOUCH_DEPTH_M) * plain.normal[nearest]
         state, vertices = state.moved(offset), vertices + offset
         _, plain = surface.both_distances(vertices[near])
@@ -189,13 +195,23 @@ def settle_clear(state: HandState, vertices_m: FloatArray, surface: HeadSurface,
     return Settled(state, vertices, near, plain)
 
 
+def _too_much(total: FloatArray, prior: FloatArray) -> FloatArray:
+    """
+    Return the part of what was added so far (N,) that the prior (N, N) takes back.
+
+    Within the bound the least step will do: a hand that is pulled back each time jumps to and fro.
+    Without a bound it would creep away from its picture, frame by frame.
+    """
+    sigmas = float(np.sqrt(total @ prior @ total))
+    return total * max(0.0, 1.0 - MOST_SIGMAS / sigmas) if sigmas > 0.0 else total
+
+
 def _translation(total_m: FloatArray, points_m: FloatArray, found: Distance) -> FloatArray:
     """
     Return the shift (3,) [m] that makes the nearest skin touch and the rest not sink in.
 
     Args:
-        total_m: (3,) shift so far, off the fitted place. The prior is on all of it: were it on
-            each step alone, a hand would creep away from its picture, frame by frame.
+        total_m: (3,) shift so far, off the fitted place.
         points_m: (N, 3) of the hand, shifted so far [m].
         found: their distances to the skin.
     """
@@ -204,11 +220,11 @@ def _translation(total_m: FloatArray, points_m: FloatArray, found: Distance) -> 
     ray = center / np.linalg.norm(center)
     along = np.outer(ray, ray)
     prior = (np.eye(3) - along) / LATERAL_SIGMA_M ** 2 + along / RAY_SIGMA_M ** 2
-    shift = np.zeros(3)
+    pull, shift = _too_much(total_m, prior), np.zeros(3)
     nearest = max(3, len(signed) // 50)
     for _ in range(4):  # linear in the shift: distances are not asked for again
         now = signed + normal @ shift
-        matrix, gradient = prior.copy(), prior @ (total_m + shift)
+        matrix, gradient = prior.copy(), prior @ (pull + shift)
         sunk = now < -TOLERANCE_M
         if sunk.any():
             weight = 6.0 / (PENETRATION_SIGMA_M ** 2 * max(8, int(sunk.sum())))
@@ -235,11 +251,12 @@ def _joint_steps(hand: OpenHand, state: HandState, so_far: Correction, points_m:
     rows = np.concatenate(
         [found.normal, np.einsum('anx,nx->na', by_angle[:, landmark], found.normal)], 1)
     prior = np.concatenate([np.full(3, LATERAL_SIGMA_M ** -2), np.full(22, ANGLE_SIGMA ** -2)])
-    total, change = np.concatenate([so_far.offset_m, so_far.turn_rad]), np.zeros(25)
+    pull = _too_much(np.concatenate([so_far.offset_m, so_far.turn_rad]), np.diag(prior))
+    change = np.zeros(25)
     nearest = max(3, len(points_m) // 50)
     for _ in range(4):
         now = found.signed_m + rows @ change
-        matrix, gradient = np.diag(prior), prior * (total + change)
+        matrix, gradient = np.diag(prior), prior * (pull + change)
         sunk = now < -TOLERANCE_M
         if sunk.any():
             weight = 6.0 / (PENETRATION_SIGMA_M ** 2 * max(8, int(sunk.sum())))
