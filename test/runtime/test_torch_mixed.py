@@ -167,5 +167,5 @@ def test_running_out_of_memory_is_told_apart(monkeypatch: pytest.MonkeyPatch) ->
         def forward(self, image: Tensor) -> tuple[Tensor]:
             raise torch.cuda.OutOfMemoryError('CUDA out of memory. Tried to allocate 2 GiB')
 
-    with pytest.raises(OutOfMemory, match='batch'):
+    with pytest.raises(OutOfMemory, match='backend.memory_limit'):
         TorchEngine(Hungry(), 'image', (1, *SHAPE), NAMES)
