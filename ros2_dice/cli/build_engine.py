@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from ros2_dice.cli.children import end_with_parent
 
 if TYPE_CHECKING:
     from ros2_dice.dice.rungs import Weights
@@ -65,7 +66,7 @@ def build_engine(
         'backend.cache_directory': cache_directory})
     if background:
         os.nice(10)
-        _end_with_parent()
+        end_with_parent()
     if as_json or background:
         _build_as_json(settings, formula, force)
     else:
@@ -156,15 +157,6 @@ def _printer() -> Callable[[dict[str, Any]], None]:
         stream.write(json.dumps(row) + '\n')
 
     return put
-
-
-def _end_with_parent() -> None:
-    """Let the system end this process when the node that started it ends, however it does."""
-    import ctypes
-    import signal
-
-    if sys.platform.startswith('linux'):
-        ctypes.CDLL(None).prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG
 
 
 def _words(difference: Any) -> str:

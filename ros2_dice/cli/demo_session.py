@@ -2,12 +2,10 @@
 """The demo's three processes: started in order, watched, stopped, whatever happens."""
 from __future__ import annotations
 
-import ctypes
 import dataclasses
 import json
 import signal
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -16,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ros2_dice.cli.children import end_with_parent
 from ros2_dice.errors import DiceError
 from ros2_dice.parameters import Value
 from ros2_dice.ros.domain import DOMAIN_VARIABLE, DomainClaim
@@ -63,7 +62,7 @@ class _Child:
         self.state: dict[str, Any] = {}
         with log.open('wb') as errors:
             self.popen = start(process, stdout=subprocess.PIPE, stderr=errors,
-                               stdin=subprocess.DEVNULL, preexec_fn=_die_with_parent)
+                               stdin=subprocess.DEVNULL, preexec_fn=end_with_parent)
         self._thread = threading.Thread(target=self._read, daemon=True)
         self._thread.start()
 
@@ -88,17 +87,6 @@ class _Child:
         lines = [line for line in self.log.read_text(errors='replace').splitlines()
                  if line.strip() and found in line]
         return '\n'.join('  ' + line for line in lines[-_LOG_LINES:])
-
-
-def _die_with_parent() -> None:
-    """
-    Ask Linux to end this child when the demo is killed.
-
-    By SIGTERM, which ends a Python that has not come to its handlers yet, too: the exception that
-    SIGINT makes there can be swallowed.
-    """
-    if sys.platform == 'linux':
-        ctypes.CDLL(None).prctl(1, signal.SIGTERM, 0, 0, 0)
 
 
 class Session:
