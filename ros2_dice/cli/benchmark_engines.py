@@ -24,6 +24,7 @@ def engines(
             '--json', help='Write the rows here, too.')] = None) -> None:
     """Say of every engine whether it can run here, whether it is built, and how exact it is."""
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
     from ros2_dice.cli.build_engine import weights_of
@@ -41,7 +42,7 @@ def engines(
     table = Table('engine', 'precision', 'device', 'state', box=None)
     for row in rows:
         table.add_row(' '.join(filter(None, (row['engine'], row['variant']))), row['precision'],
-                      row['device'], row['state'])
+                      row['device'], escape(row['state']))
     Console(highlight=False).print(table)
 
 
