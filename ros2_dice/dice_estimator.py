@@ -319,7 +319,7 @@ def _require_finite(rows: Sequence[Outputs]) -> None:
     bad = sum(not row.is_finite() for row in rows)
     if bad:
         raise EstimatorError(
-            f'what the network says about {bad} of {len(rows)} hands', got='not finite',
+            f'what the network says about {bad} of {len(rows)} hands', state='not finite',
             expected='finite numbers', next_step='set backend.precision to fp32')
 
 
@@ -327,5 +327,6 @@ def _require_counts(hand: ParametricHand, head: ParametricHead) -> None:
     """Refuse bodies that the network's masks do not fit."""
     for label, body, wanted in (('hand', hand, HAND_VERTICES), ('head', head, HEAD_VERTICES)):
         if len(body.rest_vertices_m) != wanted:
-            raise AssetError(f'the {label} model', got=f'{len(body.rest_vertices_m)} vertices',
-                             expected=str(wanted), next_step='import the right file')
+            raise AssetError(f'the {label} model', expected=str(wanted),
+                             state=f'of {len(body.rest_vertices_m)} vertices',
+                             next_step='import the right file')

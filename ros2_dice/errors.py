@@ -12,15 +12,17 @@ class DiceError(Exception):
 
     Args:
         what: the thing that is wrong, with its name.
-        got: the value that was found, shown with repr unless it is a string.
+        got: the value that was found, shown as Python would write it.
+        state: instead of a value, how the thing is: words that go on after "is".
         expected: what would have been right.
         next_step: what to do about it, best a command.
     """
 
-    def __init__(self, what: str, *, got: object = None, expected: str = '',
+    def __init__(self, what: str, *, got: object = None, state: str = '', expected: str = '',
                  next_step: str = '') -> None:
         self.what = what
         self.got = got
+        self.state = state
         self.expected = expected
         self.next_step = next_step
         super().__init__(self.text())
@@ -28,7 +30,9 @@ class DiceError(Exception):
     def text(self) -> str:
         """Return the parts as one line."""
         line = self.what
-        if self.got is not None:
+        if self.state:
+            line += f' is {self.state}'
+        elif self.got is not None:
             line += f' is {self.got!r}'
         if self.expected:
             line += f'; expected {self.expected}'

@@ -124,10 +124,10 @@ def _check_size(size: tuple[int, int] | None, kind: str, what: str) -> None:
                          expected='an undamaged file')
     width_px, height_px = size
     if width_px <= 0 or height_px <= 0:
-        raise ImageError(f'{what}: size', got=f'{width_px} x {height_px}',
+        raise ImageError(f'{what}: size', state=f'{width_px} x {height_px}',
                          expected='at least 1 x 1')
     if width_px * height_px > MAX_PIXELS:
-        raise ImageError(f'{what}: size', got=f'{width_px} x {height_px}',
+        raise ImageError(f'{what}: size', state=f'{width_px} x {height_px}',
                          expected=f'at most {MAX_PIXELS} pixels', next_step=_RESIZE)
 
 

@@ -83,7 +83,7 @@ def _network(options: argparse.Namespace, report: Report) -> None:
     elif 'seed' in stored:
         tensors = formula_weights(int(stored['seed']))
     else:
-        raise AssetError(f'file {options.fixture.name}', got='no seed in it',
+        raise AssetError(f'file {options.fixture.name}', state='without a seed',
                          expected='a parity_*.npz file', next_step='name --weights')
     compare_network(stored, tensors, heads, dtype=getattr(torch, options.dtype),
                     simplified=options.simplified, report=report)

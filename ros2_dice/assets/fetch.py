@@ -136,8 +136,8 @@ def _fetch(rows: list[Asset], origin: Path | None, folder: Path, staging: Path,
     if failures:
         first = failures[0]
         more = f' and {len(failures) - 1} more' if len(failures) > 1 else ''
-        raise AssetError(first.what + more, got=first.got, expected=first.expected,
-                         next_step=first.next_step)
+        raise AssetError(first.what + more, got=first.got, state=first.state,
+                         expected=first.expected, next_step=first.next_step)
     progress('Checked', total_bytes, total_bytes)
     return tuple(done)
 

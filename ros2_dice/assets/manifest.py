@@ -105,7 +105,8 @@ def load_manifest(path: Path | None = None) -> Mapping[str, Asset]:
                 raise ValueError(f'two rows are named {asset.name}')
             rows[asset.name] = asset
     except (KeyError, TypeError, ValueError) as error:
-        raise AssetError(f'manifest {path.name}', got=f'{type(error).__name__}: {error}',
+        raise AssetError(f'manifest {path.name}',
+                         state=f'damaged ({type(error).__name__}: {error})',
                          expected='rows as described at its top') from error
     return rows
 

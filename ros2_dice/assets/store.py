@@ -146,7 +146,7 @@ def _verify(asset: Asset, path: Path, directory: str | Path) -> None:
     if status.st_size != asset.size_bytes:
         raise AssetError(
             f'{path.name} ({asset.name})',
-            got='empty' if status.st_size == 0 else f'{status.st_size} bytes long',
+            state='empty' if status.st_size == 0 else f'{status.st_size} bytes long',
             expected=f'{asset.size_bytes} bytes', next_step=help_text)
     found = file_digest(path)
     if found != asset.sha256:

@@ -46,6 +46,6 @@ def load_open_bodies(path: str | Path) -> OpenBodies:
         return OpenBodies(OpenHand(arrays, True), OpenHand(arrays, False), OpenHead(arrays))
     except (OSError, ValueError, KeyError, IndexError, EOFError, zipfile.BadZipFile) as error:
         raise AssetError(
-            f'file {name} of the open bodies', got=f'{type(error).__name__}: {error}',
+            f'file {name} of the open bodies', state=f'damaged ({type(error).__name__}: {error})',
             expected='the file that tools/bake_open_bodies.py writes',
             next_step='reinstall ros2_dice, or bake the file again') from error

@@ -147,7 +147,7 @@ def _run_node(words: list[str]) -> dict[str, Any]:
     done = subprocess.run([sys.executable, '-m', 'ros2_dice.ros.overhead', *words],
                           stdout=subprocess.PIPE, text=True)
     if done.returncode:
-        raise EstimatorError('the node', got=f'exit status {done.returncode}', expected='0',
+        raise EstimatorError('exit status of the node', got=done.returncode, expected='0',
                              next_step='ros2-dice doctor says what is missing')
     return json.loads(done.stdout.splitlines()[-1])
 

@@ -128,7 +128,8 @@ def load_touch_model(path: str | Path) -> LearnedTouchModel:
                                  _weights(data['log_sigma'], DEPTH_FEATURES),
                                  _weights(data['odds'], ODDS_FEATURES))
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise AssetError(f'touch model {Path(path).name}', got=f'{type(error).__name__}: {error}',
+        raise AssetError(f'touch model {Path(path).name}',
+                         state=f'damaged ({type(error).__name__}: {error})',
                          expected='the file that tools/train_touch.py writes',
                          next_step='reinstall ros2_dice, or train it again') from error
 

@@ -88,7 +88,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         raise AssetError(f'{MANIFEST} of {folder.name} is not what its own sha256 says',
                          next_step=f'import again: ros2-dice import --name {folder.name}')
     if not known or not whole:
-        raise AssetError(f'{MANIFEST} of {folder.name}', got=f'format {document["format"]!a}',
+        raise AssetError(f'{MANIFEST} of {folder.name}', state=f'format {document["format"]!a}',
                          expected=f'{KIND} of format {FORMAT}',
                          next_step=f'import again: ros2-dice import --name {folder.name}')
     return document

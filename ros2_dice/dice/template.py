@@ -34,7 +34,7 @@ def read_template(path: Path, vertices: int) -> FloatArray:
     with TorchFile(path) as file:
         values = file.numbers(file.load(_ALLOWED), 'its value')
     if values.shape != (vertices, 3) or values.dtype.kind != 'f':
-        raise AssetError(f'template of {path.name}', got=f'{values.dtype} {values.shape}',
+        raise AssetError(f'template of {path.name}', state=f'{values.dtype} {values.shape}',
                          expected=f'floats of shape {(vertices, 3)}')
     if not np.isfinite(values).all():
         raise AssetError(f'{path.name} holds what is not finite', expected='vertices')

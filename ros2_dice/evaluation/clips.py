@@ -100,7 +100,8 @@ def load_clip(path: str | Path, file: Path, *, limit: int = 0,
             out.write(np.ascontiguousarray(fitted).data)
             count += 1
     if not count:
-        raise ImageError(f'clip {Path(path).name}', got='no frame', expected='at least one frame')
+        raise ImageError(f'clip {Path(path).name}', state='without frames',
+                         expected='at least one frame')
     return Clip(np.memmap(file, np.uint8, 'r', shape=(count, *shape)), clip_rate_hz(path))
 
 

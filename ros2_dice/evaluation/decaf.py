@@ -86,7 +86,7 @@ class DecafSequence:
         if len(self.deformations) != len(self.hand_contact):
             raise ConfigError(
                 f'Decaf {self.name}: deforms.npy and contacts_rh.npy',
-                got=f'{len(self.deformations)} and {len(self.hand_contact)} frames',
+                state=f'{len(self.deformations)} and {len(self.hand_contact)} frames',
                 expected='as many of each', next_step=_NEXT)
 
     @property
@@ -125,7 +125,8 @@ class DecafSequence:
         for number in range(0, len(self), every):
             row = self._parameters.get(number, self._parameters.get(str(number)))
             if not isinstance(row, Mapping):
-                raise ConfigError(f'{path.name} of {self.subject}', got=f'no frame {number}',
+                raise ConfigError(f'{path.name} of {self.subject}',
+                                  state=f'without frame {number}',
                                   expected=f'frames 0 to {len(self) - 1}', next_step=_NEXT)
             yield DecafFrame(
                 number, _parameters(row, 'head', _HEAD, path),
@@ -149,7 +150,7 @@ class DecafDataset:
     def __init__(self, folder: Path, split: str = 'test') -> None:
         self.folder, self.root = folder, folder / split
         if not (self.root / 'videos').is_dir():
-            raise ConfigError(f'Decaf data set {folder}', got=f'no {split}/videos in it',
+            raise ConfigError(f'Decaf data set {folder}', state=f'without {split}/videos',
                               expected='a folder with assets, train and test', next_step=_NEXT)
 
     @property
@@ -174,7 +175,8 @@ class DecafDataset:
                  for video in sorted(folder.glob('*.mp4'))
                  if not wanted or video.stem.lstrip('0') in wanted]
         if not found:
-            raise ConfigError(f'Decaf data set {self.folder}', got='no video of these cameras',
+            raise ConfigError(f'Decaf data set {self.folder}',
+                              state='without videos of these cameras',
                               expected='videos/S*/CAMERA.mp4', next_step=_NEXT)
         return found
 
@@ -209,8 +211,8 @@ def _table(path: Path) -> Mapping[Any, Any]:
 
 def _numbers(row: Mapping[Any, Any], name: str, path: Path) -> npt.NDArray[np.float64]:
     if name not in row:
-        raise ConfigError(f'{path.name}', got=f'no {name}', expected=f'{name} in each entry',
-                          next_step=_NEXT)
+        raise ConfigError(path.name, state=f'without {name}',
+                          expected=f'{name} in each entry', next_step=_NEXT)
     return numbers_in_pickle(row[name], f'{path.name}: {name}').astype(np.float64)
 
 

@@ -82,7 +82,7 @@ def load_predictions(path: Path) -> Predictions:
                           expected='an .npz file without pickled objects',
                           next_step=_NEXT) from error
     if str(arrays.pop('format', '')) != FORMAT:
-        raise ConfigError(f'predictions {path.name}', got='no or another array "format"',
+        raise ConfigError(f'predictions {path.name}', state='of another format, or without one',
                           expected=repr(FORMAT), next_step=_NEXT)
     system = str(arrays.pop('system', path.stem))
     frames = arrays.pop('frames', np.zeros(0))
@@ -119,7 +119,7 @@ def _check(arrays: Mapping[str, npt.NDArray], frames: int, name: str) -> None:
                               next_step=_NEXT)
     chances = arrays.get('touch_probability')
     if chances is not None and ((chances < 0) | (chances > 1)).any():
-        raise ConfigError(f'predictions {name}: touch_probability', got='values beyond [0, 1]',
+        raise ConfigError(f'predictions {name}: touch_probability', state='beyond [0, 1]',
                           expected='0 to 1, or NaN', next_step=_NEXT)
     head, faces = arrays.get('head_vertices_m'), arrays.get('head_faces')
     if head is not None and faces is not None and faces.size and not (

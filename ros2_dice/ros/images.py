@@ -65,8 +65,8 @@ def message_pixels(message: Image, encoding: str = 'auto',
     name = message.encoding if encoding == 'auto' else encoding
     width_px, height_px = message.width, message.height
     if width_px <= 0 or height_px <= 0:
-        raise ImageError('image size', got=f'{width_px} x {height_px}', expected='at least 1 x 1',
-                         next_step='check the camera driver')
+        raise ImageError('image size', state=f'{width_px} x {height_px}',
+                         expected='at least 1 x 1', next_step='check the camera driver')
     data = np.frombuffer(message.data, np.uint8)
     if name in _PLANAR:
         return _planar(data, width_px, height_px, message.step, name), 'bgr'
@@ -105,7 +105,7 @@ def _rows(data: Pixels, row_bytes: int, rows: int, step_bytes: int, name: str) -
     # The padding of the last row may be missing.
     needed = step_bytes * (rows - 1) + row_bytes
     if data.size < needed:
-        raise ImageError('image data', got=f'{data.size} bytes',
+        raise ImageError('image data', state=f'{data.size} bytes',
                          expected=f'{needed} bytes for {rows} rows of {step_bytes} in {name}',
                          next_step='the message was cut off; check the camera driver')
     return np.lib.stride_tricks.as_strided(data, (rows, row_bytes), (step_bytes, 1))
@@ -131,7 +131,7 @@ def _channels(samples: Pixels, width_px: int, channels: int) -> Pixels:
 
 def _planar(data: Pixels, width_px: int, height_px: int, step_bytes: int, name: str) -> Pixels:
     if width_px % 2 or height_px % 2:
-        raise ImageError(f'image size of {name}', got=f'{width_px} x {height_px}',
+        raise ImageError(f'image size of {name}', state=f'{width_px} x {height_px}',
                          expected='even numbers')
     # Full luma, then chroma of half the rows, of the same step.
     planes = _rows(data, width_px, height_px * 3 // 2, step_bytes, name)

@@ -95,7 +95,7 @@ def open_source(text: str, report: Report = lambda line: None, *, topic: str = '
         files = sorted(entry for entry in path.iterdir()
                        if entry.is_file() and entry.suffix.lower() in _PICTURES)
         if not files:
-            raise ImageError(f'folder {path.name}', got='without pictures',
+            raise ImageError(f'folder {path.name}', state='without pictures',
                              expected='files that end in ' + ' '.join(_PICTURES))
         return PictureSource(files, report)
     suffix = path.suffix.lower()
@@ -162,7 +162,7 @@ class BagSource:
             known = ', '.join(images) or ', '.join(self._bag.topics) or 'nothing'
             self._bag.close()
             raise ImageError(f'recording {path.name}',
-                             got=f'without images on {topic or "any topic"}',
+                             state=f'without images on {topic or "any topic"}',
                              expected=f'a topic of images; it holds {known}')
         # Raw images before compressed ones, then the topic with the most messages.
         self.topic = topic or max(
@@ -200,12 +200,12 @@ class CameraSource:
         device = Path(f'/dev/video{index}')
         if sys.platform == 'linux' and not device.exists():
             there = ', '.join(str(path) for path in sorted(Path('/dev').glob('video[0-9]*')))
-            raise ImageError(self.name, got='not connected', expected=f'a device {device}',
+            raise ImageError(self.name, state='not connected', expected=f'a device {device}',
                              next_step=f'there is {there or "no /dev/video* at all"}')
         with opencv_silent():
             self._capture = cv2.VideoCapture(index)
         if not self._capture.isOpened():
-            raise ImageError(self.name, got='not to be opened', expected='a camera that is free',
+            raise ImageError(self.name, state='not to be opened', expected='a camera that is free',
                              next_step='another program may use it; or this user is not in the '
                                        'group video: sudo usermod -aG video $USER')
         self._capture.set(cv2.CAP_PROP_FRAME_WIDTH, 1280)

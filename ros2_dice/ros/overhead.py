@@ -87,7 +87,8 @@ def play(frames: np.ndarray, count: int, rate_hz: float, namespace: str) -> list
     end_s = time.monotonic() + _START_S
     while not publisher.get_subscription_count():
         if time.monotonic() > end_s:
-            raise EstimatorError('the node', got='no subscription', expected='one to the images')
+            raise EstimatorError('the node', state='without a subscription',
+                                 expected='one to the images')
         executor.spin_once(timeout_sec=0.1)
     ways = [*range(len(frames)), *range(len(frames) - 2, 0, -1)]
     due_s = time.monotonic()
@@ -132,7 +133,7 @@ def measure(words: list[str], threads: int, namespace: str) -> dict[str, object]
     try:
         node.trigger_configure()
         if not node.model_id:
-            raise EstimatorError('the node', got='not configured', expected='a loaded model',
+            raise EstimatorError('the node', state='not configured', expected='a loaded model',
                                  next_step='ros2-dice doctor says what is missing')
         node.trigger_activate()
         player = subprocess.Popen([sys.executable, '-m', 'ros2_dice.ros.overhead', *words,
@@ -141,7 +142,7 @@ def measure(words: list[str], threads: int, namespace: str) -> dict[str, object]
             executor.spin_once(timeout_sec=0.1)
         answer, _ = player.communicate()
         if player.returncode:
-            raise EstimatorError('the player of frames', got=f'exit status {player.returncode}',
+            raise EstimatorError('exit status of the player of frames', got=player.returncode,
                                  expected='0')
         return {'stages_s': node.times.frames, 'model': node.model_id,
                 'sizes_byte': json.loads(answer)}

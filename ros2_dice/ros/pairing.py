@@ -37,7 +37,7 @@ def camera_from_info(info: CameraInfo, width_px: int, height_px: int,
     matrix = info.p if rectified else info.k
     values = [float(matrix[i]) for i in ((0, 5, 2, 6) if rectified else (0, 4, 2, 5))]
     if not any(float(v) for v in matrix):
-        raise ConfigError(f'camera_info: matrix {name}', got='all zero (not calibrated)',
+        raise ConfigError(f'camera_info: matrix {name}', state='all zero (not calibrated)',
                           expected='focal lengths and centre', next_step=_HINT)
     if not all(map(math.isfinite, values)) or values[0] <= 0 or values[1] <= 0:
         raise ConfigError(f'camera_info: fx, fy, cx, cy of matrix {name}', got=values,
@@ -53,7 +53,7 @@ def camera_from_info(info: CameraInfo, width_px: int, height_px: int,
     if abs(scale_x / scale_y - 1.0) > _ASPECT_TOLERANCE and not _rounded(full, width_px,
                                                                          height_px):
         raise ConfigError(
-            'camera_info: size', got=f'{full[0]:g} x {full[1]:g}',
+            'camera_info: size', state=f'{full[0]:g} x {full[1]:g}',
             expected=f'{width_px} x {height_px} as the image, or the same aspect ratio',
             next_step='publish the camera_info of this image, or set input.use_camera_info to '
                       'false')

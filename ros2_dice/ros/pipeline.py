@@ -92,7 +92,7 @@ class Pipeline:
         old = self._host.current
         if old is None:
             estimator.close()
-            raise EstimatorError('model', got='loaded too late', expected='a configured node')
+            raise EstimatorError('model', state='loaded too late', expected='a configured node')
         estimator.apply(estimator_settings(self._settings))
         self._host.current = estimator
         self._touches.reset()

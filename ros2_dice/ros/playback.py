@@ -66,7 +66,7 @@ class Playback:
             by_type.setdefault(type_name, []).append((count, topic))
         if _MESHES not in by_type:
             self._bag.close()
-            raise ImageError(f'recording {Path(path).name}', got='without hand_face_meshes',
+            raise ImageError(f'recording {Path(path).name}', state='without hand_face_meshes',
                              expected='a recording of ros2-dice demo')
         self._meshes = max(by_type[_MESHES])
         self._images = max(by_type.get(IMAGE_TYPES[1], [(0, '')]))

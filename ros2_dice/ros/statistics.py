@@ -145,6 +145,8 @@ def statistics_message(summary: Summary, header: Header, model_id: str,
         backend=backend,
         device=str(engine.get('device') or ('cpu' if backend == 'openvino' else '')),
         precision=precision, engine_id=str(engine.get('engine_id', '')),
+        max_vertex_error=_measured(engine, 'vertices_m'),
+        max_contact_error=_measured(engine, 'contact'),
         memory_rss=resident_bytes())
 
 
@@ -155,6 +157,11 @@ def resident_bytes() -> int:
             return int(file.read().split()[1]) * os.sysconf('SC_PAGE_SIZE')
     except OSError:
         return 0
+
+
+def _measured(engine: Mapping[str, object], name: str) -> float:
+    value = engine.get(name)
+    return float(value) if isinstance(value, (int, float)) else math.nan
 
 
 def _percentiles(values: np.ndarray) -> tuple[float, float, float]:

@@ -81,7 +81,7 @@ class Batches:
             self._engines.pop(size).close()
         smaller = [other for other in self._sizes if other < size]
         if not smaller:
-            raise OutOfMemory('a batch of 1', got='too large for the device',
+            raise OutOfMemory('a batch of 1', state='too large for the device',
                               expected='free memory on the device',
                               next_step='end other programs that use it')
         self._most = smaller[-1]

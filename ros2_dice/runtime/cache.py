@@ -80,7 +80,7 @@ class EngineCache:
         with contextlib.suppress(OSError):
             mode = folder.stat().st_mode
             if mode & (stat.S_IWGRP | stat.S_IWOTH):
-                raise EngineError(f'engine cache {folder.name}', got='writable by others',
+                raise EngineError(f'engine cache {folder.name}', state='writable by others',
                                   expected='a folder that only its owner writes to',
                                   next_step=f'chmod go-w {folder}')
 

@@ -46,7 +46,7 @@ def export_program(module: torch.nn.Module, input_name: str, shape: Sequence[int
             return torch.export.export(module, (example,),
                                        dynamic_shapes={input_name: {0: batch}})
     except Exception as error:
-        raise EngineError('the network', got=f'not exportable: {str(error).splitlines()[0]}',
+        raise EngineError('the network', state=f'not exportable: {str(error).splitlines()[0]}',
                           expected='a module without branches on data') from error
 
 
@@ -85,7 +85,7 @@ def to_onnx(module: torch.nn.Module, input_name: str, shape: Sequence[int],
     try:
         import onnxscript  # noqa: F401  torch's exporter needs it
     except ImportError as error:
-        raise EngineError('onnxscript', got='not installed', expected='onnx and onnxscript',
+        raise EngineError('onnxscript', state='not installed', expected='onnx and onnxscript',
                           next_step=install_hint('engines')) from error
     free = {input_name: {0: torch.export.Dim('batch', min=1, max=MOST)}}
     try:
@@ -95,7 +95,7 @@ def to_onnx(module: torch.nn.Module, input_name: str, shape: Sequence[int],
                 input_names=[input_name], output_names=list(names), verbose=False,
                 dynamic_shapes=None if batch else free)
     except Exception as error:
-        raise EngineError('the network', got=f'not exportable: {str(error).splitlines()[0]}',
+        raise EngineError('the network', state=f'not exportable: {str(error).splitlines()[0]}',
                           expected='a module without branches on data') from error
     assert program is not None
     return program.model_proto.SerializeToString()

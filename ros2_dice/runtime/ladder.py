@@ -145,7 +145,7 @@ class Ladder:
             verdict, engine = self._build(rung, self.key(rung), True, progress)
         if engine is None:
             raise EngineError(f'{rung.name} {rung.precision} {rung.variant}'.rstrip(),
-                              got=verdict.reason, expected='an engine')
+                              state=f'not built: {verdict.reason}', expected='an engine')
         return engine, verdict.difference
 
     def missing(self, wish: Wish) -> tuple[Verdict, ...]:
@@ -222,7 +222,7 @@ class Ladder:
             engine = rung.load(entry.payload)
             change = self._referee.excess(self._referee.compare(engine, entry.proof)[0])
             if change:
-                raise EngineError('its answer to the stored input', got=f'another one: {change}',
+                raise EngineError('its answer to the stored input', state=f'another one: {change}',
                                   expected='the stored one')
         except OutOfMemory:
             raise  # no fault of the file

@@ -39,7 +39,7 @@ class OnnxEngine:
     def infer(self, values: Mapping[str, FloatTensor]) -> Mapping[str, FloatTensor]:
         """Run the network once; see `Engine.infer`."""
         if self._session is None:
-            raise EngineError('the onnx engine', got='closed', expected='a loaded engine')
+            raise EngineError('the onnx engine', state='closed', expected='a loaded engine')
         for name, shape in self.inputs.items():
             value = values.get(name)
             if value is None or value.shape != shape:

@@ -35,7 +35,7 @@ class OpenVinoEngine:
 
         self._memory = memory
         if any(port.partial_shape.is_dynamic for port in (*compiled.inputs, *compiled.outputs)):
-            raise EngineError(f'network {label}', got='dynamic shapes',
+            raise EngineError(f'network {label}', state='of dynamic shapes',
                               expected='fixed shapes')
         self.precision = precision
         self.inputs: Mapping[str, tuple[int, ...]] = {
@@ -63,8 +63,8 @@ class OpenVinoEngine:
         for name, values in self.infer(self._buffers).items():
             if not np.isfinite(values).all():
                 raise EngineError(f'output {name!r} of the network {self._label}',
-                                  got='not finite on an empty picture', expected='finite numbers',
-                                  next_step='ros2-dice assets pull')
+                                  state='not finite on an empty picture',
+                                  expected='finite numbers', next_step='ros2-dice assets pull')
 
     def buffer(self, name: str) -> FloatTensor:
         """Return an input's own memory; what is written here needs no copy in `infer`."""
@@ -73,7 +73,7 @@ class OpenVinoEngine:
     def infer(self, values: Mapping[str, FloatTensor]) -> Mapping[str, FloatTensor]:
         """Run the network once; see `Engine.infer`."""
         if self._request is None:
-            raise EngineError(f'network {self._label}', got='closed', expected='a loaded engine')
+            raise EngineError(f'network {self._label}', state='closed', expected='a loaded engine')
         for name, memory in self._buffers.items():
             value = values.get(name)
             if value is memory:
@@ -116,13 +116,13 @@ def load_openvino(path: str | Path, *, threads: int, precision: str = 'f32',
     if threads < 1:
         raise EngineError('threads', got=threads, expected='at least 1')
     if not Path(path).is_file():
-        raise EngineError(f'network {Path(path).name}', got='missing', expected='a file',
+        raise EngineError(f'network {Path(path).name}', state='missing', expected='a file',
                           next_step='ros2-dice assets pull')
     name = Path(path).name
     try:
         import openvino
     except ImportError as error:
-        raise EngineError('openvino', got='not installed', expected='the package openvino',
+        raise EngineError('openvino', state='not installed', expected='the package openvino',
                           next_step='pip install openvino') from error
     # The default is bf16 where the CPU has it: it moves palm regressors by up to 11 units.
     options = compile_options(threads, precision)

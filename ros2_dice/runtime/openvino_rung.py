@@ -167,7 +167,7 @@ class OpenVinoRung:
             low, high = (middle, high) if self._worst(lower(chosen)) <= 1.0 else (low, middle - 1)
         if sum(work[i] for i in order[:low]) < _LEAST_SHARE * sum(work):
             raise TooCoarse(
-                f'openvino {self.precision}', got=f'within the limits for {low} of {len(parts)} '
+                f'openvino {self.precision}', state=f'within the limits for {low} of {len(parts)} '
                 'parts only', expected=f'{_LEAST_SHARE:.0%} of the work or more')
         return [place for i in order[:low] for place in parts[i]]
 

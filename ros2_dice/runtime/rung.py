@@ -222,5 +222,5 @@ def require_finite(outputs: Mapping[str, FloatTensor], label: str) -> None:
     """
     for name, values in outputs.items():
         if not np.isfinite(values).all():
-            raise EngineError(f'output {name!r} of {label}', got='not finite',
+            raise EngineError(f'output {name!r} of {label}', state='not finite',
                               expected='finite numbers')

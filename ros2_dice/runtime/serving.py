@@ -71,7 +71,7 @@ class ServingEngine:
         if (dict(choice.engine.inputs), dict(choice.engine.outputs)) != (
                 dict(self.inputs), dict(self.outputs)):
             raise EngineError(f'{choice.engine.name} {choice.engine.precision}',
-                              got='of other shapes', expected='those of the engine in use')
+                              state='of other shapes', expected='those of the engine in use')
         with self._lock:
             self._retired.append(self._choice)
             self._choice = choice

@@ -43,7 +43,7 @@ class TensorRtEngine:
         if engine is None or context is None:
             reason = words[-1] if words else 'no reason given'
             kind = OutOfMemory if 'memory' in reason.lower() else EngineError
-            raise kind(f'{name} engine', got=f'refused: {reason}',
+            raise kind(f'{name} engine', state=f'refused: {reason}',
                        expected='one of this version and GPU')
         self._engine, self._context = engine, context
         shapes: dict[bool, dict[str, tuple[int, ...]]] = {True: {}, False: {}}
@@ -73,7 +73,8 @@ class TensorRtEngine:
     def infer(self, values: Mapping[str, FloatTensor]) -> Mapping[str, FloatTensor]:
         """Run the network once; see `Engine.infer`."""
         if self._context is None:
-            raise EngineError(f'the {self.name} engine', got='closed', expected='a loaded engine')
+            raise EngineError(f'the {self.name} engine', state='closed',
+                              expected='a loaded engine')
         for tensor, shape in self.inputs.items():
             memory, value = self._host[tensor].numpy(), values.get(tensor)
             if value is None or value.shape != shape:
@@ -86,7 +87,7 @@ class TensorRtEngine:
             for tensor in self.inputs:
                 self._on_device[tensor].copy_(self._host[tensor], non_blocking=True)
             if not self._context.execute_async_v3(self._stream.cuda_stream):
-                raise EngineError(f'the {self.name} engine', got='a failed run',
+                raise EngineError(f'the {self.name} engine', state='broken',
                                   expected='a run without an error',
                                   next_step='ros2-dice doctor')
             for tensor in self.outputs:

@@ -130,7 +130,7 @@ def build_engine(library: Any, network: bytes, architectures: Sequence[str] = ()
     if result is None:
         reason = words[-1] if words else 'no reason given'
         kind = OutOfMemory if 'memory' in reason.lower() else EngineError
-        raise kind(f'building with {library.__name__}', got=f'refused: {reason}',
+        raise kind(f'building with {library.__name__}', state=f'refused: {reason}',
                    expected='an engine')
     return bytes(memoryview(result))
 

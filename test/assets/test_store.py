@@ -77,7 +77,7 @@ def test_a_wrong_file_is_refused_with_what_was_got_and_expected(house: House, ch
     else:
         assert error.expected == '3000 bytes'
         got = {'cut': '2999', 'empty': 'empty', 'longer': '3001'}[change]
-        assert str(error.got).startswith(got)
+        assert error.state.startswith(got)
     assert check_asset(asset_named('eye')) is Condition.CORRUPTED
 
 

@@ -214,11 +214,11 @@ def test_a_broken_estimator_is_one_line(
         tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
         capsys: pytest.CaptureFixture[str]) -> None:
     def broken(settings: Settings) -> FakeEstimator:
-        raise EstimatorError('engine', got='gone', next_step='ros2-dice doctor')
+        raise EstimatorError('engine', state='gone', next_step='ros2-dice doctor')
 
     monkeypatch.setattr(ros2_dice.estimator, 'create_estimator', broken)
     assert run(picture(tmp_path / 'a.jpg'), '--out', tmp_path / 'out') == 1
-    assert capsys.readouterr().err == "ros2-dice: engine is 'gone' (ros2-dice doctor)\n"
+    assert capsys.readouterr().err == "ros2-dice: engine is gone (ros2-dice doctor)\n"
 
 
 def test_an_output_that_is_a_file(

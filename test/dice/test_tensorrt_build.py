@@ -69,7 +69,7 @@ def test_a_build_can_be_given_up(library: Any) -> None:
     from ros2_dice.runtime.tensorrt_rung import build_engine
 
     def stop(share: float, phase: str) -> None:
-        raise Cancelled('the build', got='cancelled')
+        raise Cancelled('the build', state='cancelled')
 
     with pytest.raises(Cancelled):
         build_engine(library, small_network(), (ARCHITECTURE,), stop)

@@ -124,7 +124,7 @@ def test_force_builds_again(tmp_path: Path) -> None:
 
 def test_a_cancelled_build_ends_the_search(tmp_path: Path) -> None:
     def stop(*words: object) -> None:
-        raise Cancelled('the build', got='cancelled')
+        raise Cancelled('the build', state='cancelled')
 
     rung = ToyRung()
     with pytest.raises(Cancelled):

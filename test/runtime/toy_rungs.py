@@ -36,7 +36,7 @@ class ToyEngine:
 
     def infer(self, values: Mapping[str, FloatTensor]) -> Mapping[str, FloatTensor]:
         if self.closed:
-            raise EngineError('the toy', got='closed', expected='a loaded engine')
+            raise EngineError('the toy', state='closed', expected='a loaded engine')
         return {'y': (2.0 * values['x'] + self._error).astype(np.float32)}
 
     def close(self) -> None:
