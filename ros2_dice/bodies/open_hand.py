@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 
@@ -56,10 +57,23 @@ class Kinematics:
     """(16, 3) [m] of this shape."""
     points: FloatArray
     """(21, 3) [m] landmarks of the hand network."""
-    d_angles: FloatArray | None = None
-    """(22, 21, 3) derivative of `points` by the angles."""
-    d_shape: FloatArray | None = None
-    """(21, 3, 10) derivative of `points` by the shape."""
+    cosine: FloatArray
+    """(5, 3, 3) of the turns about x, y, z of each finger joint."""
+    sine: FloatArray
+    """(5, 3, 3)."""
+
+
+class _Shaped(NamedTuple):
+    """What a shape alone decides, at scale 1."""
+
+    shape: FloatArray
+    """(10,)."""
+    rest_joints: FloatArray
+    """(16, 3) [m]."""
+    steps: FloatArray
+    """(5, 3, 3, 1) from each finger joint's parent to it, at rest [m]."""
+    arms: FloatArray
+    """(21, 3, 1) from each landmark's joint to it, at rest [m]."""
 
 
 class OpenHand:
@@ -130,11 +144,21 @@ class OpenHand:
         for index in range(1, 16):
             ancestor[index] |= ancestor[self.parents[index]]
         self._moves = ancestor[self._point_joint][:, joint].T[:, :, None].astype(float)
+        self._shaped = self._of_shape(np.zeros(SHAPES))
+        self._posed: tuple[FloatArray, FloatArray, Kinematics] | None = None
 
-    def kinematics(self, angles_rad: FloatArray, shape: FloatArray,
-                   jacobian: bool = False) -> Kinematics:
-        """Pose the joints and landmarks; all fingers at once, one chain level at a time."""
+    def _of_shape(self, shape: FloatArray) -> _Shaped:
         rest = self.rest_joints_m + self._joint_dirs @ shape
+        steps = rest[1:].reshape(5, 3, 3).copy()
+        steps[:, 1:] -= rest[1:].reshape(5, 3, 3)[:, :-1]
+        arms = self._points + self._point_dirs @ shape - rest[self._point_joint]
+        return _Shaped(shape.copy(), rest, steps[..., None], arms[..., None])
+
+    def kinematics(self, angles_rad: FloatArray, shape: FloatArray) -> Kinematics:
+        """Pose the joints and landmarks; all fingers at once, one chain level at a time."""
+        shaped = self._shaped
+        if not (shape == shaped.shape).all():
+            self._shaped = shaped = self._of_shape(shape)
         local = np.zeros(45)
         local[self._slot] = self._sign * angles_rad
         cosine, sine = np.cos(local).reshape(5, 3, 3), np.sin(local).reshape(5, 3, 3)
@@ -149,55 +173,69 @@ class OpenHand:
         local_rotation = self._frames @ turn @ self._frames_t
 
         rotations, positions = np.empty((16, 3, 3)), np.empty((16, 3))
-        rotations[0], positions[0] = np.eye(3), rest[0]
+        rotations[0], positions[0] = _SAME, shaped.rest_joints[0]
         chain_r, chain_p = rotations[1:].reshape(5, 3, 3, 3), positions[1:].reshape(5, 3, 3)
-        bones = rest[1:].reshape(5, 3, 3)
-        chain_r[:, 0], chain_p[:, 0] = local_rotation[:, 0], bones[:, 0]
+        chain_r[:, 0], chain_p[:, 0] = local_rotation[:, 0], shaped.steps[:, 0, :, 0]
         for level in (1, 2):
             parent = chain_r[:, level - 1]
-            step = (bones[:, level] - bones[:, level - 1])[..., None]
-            chain_p[:, level] = chain_p[:, level - 1] + (parent @ step)[..., 0]
+            step = (parent @ shaped.steps[:, level])[..., 0]
+            np.add(chain_p[:, level - 1], step, out=chain_p[:, level])
             np.matmul(parent, local_rotation[:, level], out=chain_r[:, level])
 
         owner = self._point_joint
-        point_r = rotations[owner]
-        arm = self._points + self._point_dirs @ shape - rest[owner]
-        points = (point_r @ arm[..., None])[..., 0] + positions[owner]
-        if not jacobian:
-            return Kinematics(rotations, positions, rest, points)
+        points = (rotations[owner] @ shaped.arms)[..., 0] + positions[owner]
+        return Kinematics(rotations, positions, shaped.rest_joints, points, cosine, sine)
 
+    def by_angle(self, pose: Kinematics) -> FloatArray:
+        """Return (22, 21, 3) the derivative of a pose's `points` by the angles."""
         before = np.empty((5, 3, 3, 3))  # joint frame before its own turn
         before[:, 0] = self._frames[:, 0]
-        np.matmul(chain_r[:, :2], self._frames[:, 1:], out=before[:, 1:])
+        chain = pose.rotations[1:].reshape(5, 3, 3, 3)
+        np.matmul(chain[:, :2], self._frames[:, 1:], out=before[:, 1:])
         axes = np.zeros((5, 3, 3, 3))  # columns: the axes that the three angles turn about
+        cx, cy = pose.cosine[..., 0], pose.cosine[..., 1]
+        sx, sy = pose.sine[..., 0], pose.sine[..., 1]
         axes[..., 0, 0] = 1.0
         axes[..., 1, 1], axes[..., 2, 1] = cx, sx
         axes[..., 0, 2], axes[..., 1, 2], axes[..., 2, 2] = sy, -sx * cy, cx * cy
         world = (before @ axes).reshape(15, 3, 3).swapaxes(1, 2).reshape(45, 3)[self._slot]
         world = world * self._sign[:, None]
-        lever = points[None] - positions[self.dof_joint][:, None]
-        d_angles = (lever @ skew(world).swapaxes(1, 2)) * self._moves
+        lever = pose.points[None] - pose.positions[self.dof_joint][:, None]
+        return (lever @ skew(world).swapaxes(1, 2)) * self._moves
 
-        d_rest = self._joint_dirs
+    def by_shape(self, pose: Kinematics) -> FloatArray:
+        """Return (21, 3, 10) the derivative of a pose's `points` by the shape."""
+        d_rest, owner = self._joint_dirs, self._point_joint
         d_bones = d_rest[1:].reshape(5, 3, 3, SHAPES)
         d_positions = np.empty((16, 3, SHAPES))
         d_positions[0] = d_rest[0]
         d_chain = d_positions[1:].reshape(5, 3, 3, SHAPES)
         d_chain[:, 0] = d_bones[:, 0]
+        chain = pose.rotations[1:].reshape(5, 3, 3, 3)
         for level in (1, 2):
-            d_chain[:, level] = d_chain[:, level - 1] + chain_r[:, level - 1] @ (
+            d_chain[:, level] = d_chain[:, level - 1] + chain[:, level - 1] @ (
                 d_bones[:, level] - d_bones[:, level - 1])
-        d_shape = point_r @ (self._point_dirs - d_rest[owner]) + d_positions[owner]
-        return Kinematics(rotations, positions, rest, points, d_angles, d_shape)
+        return (pose.rotations[owner] @ (self._point_dirs - d_rest[owner])
+                + d_positions[owner])
+
+    def _pose(self, state: HandState) -> Kinematics:
+        """Return the posed joints; those of the last state are kept, several things need them."""
+        last = self._posed
+        if last is not None and (last[0] == state.angles_rad).all() \
+                and (last[1] == state.shape).all():
+            return last[2]
+        pose = self.kinematics(state.angles_rad, state.shape)
+        self._posed = state.angles_rad.copy(), state.shape.copy(), pose
+        return pose
 
     def landmarks(self, state: HandState) -> FloatArray:
         """Return the 21 points of the hand network (21, 3) [m], optical frame."""
-        points = self.kinematics(state.angles_rad, state.shape).points
+        points = self._pose(state).points
         return np.exp(state.log_scale) * points @ state.rotation.T + state.translation_m
 
     def vertices(self, state: HandState) -> FloatArray:
         """Return the skin (V, 3) float32 [m], optical frame."""
-        pose = self.kinematics(state.angles_rad, state.shape)
+        pose = self._pose(state)
         return self.posed(pose, state.shape, np.exp(state.log_scale) * state.rotation,
                           state.translation_m)
 
@@ -209,7 +247,7 @@ class OpenHand:
 
     def joints(self, state: HandState) -> HandJoints:
         """Return the 26 OpenXR joints, optical frame."""
-        pose = self.kinematics(state.angles_rad, state.shape)
+        pose = self._pose(state)
         owner, scale = self.xr_joint, float(np.exp(state.log_scale))
         rotations = pose.rotations[owner]
         arm = self.xr_rest_m + self._xr_dirs @ state.shape - pose.rest_joints[owner]
@@ -221,7 +259,7 @@ class OpenHand:
 
     def wrist_pose(self, state: HandState) -> Pose:
         """Return the OpenXR wrist: -z to the middle knuckle, +y out of the back of the hand."""
-        joint = self.rest_joints_m[0] + self._joint_dirs[0] @ state.shape
+        joint = self._pose(state).rest_joints[0]
         return Pose(np.exp(state.log_scale) * state.rotation @ joint + state.translation_m,
                     matrix_to_quaternion(state.rotation))
 

@@ -61,6 +61,8 @@ def rotation_vector(matrix: FloatArray) -> FloatArray:
 def matrix_to_quaternion(matrices: FloatArray) -> FloatArray:
     """Return unit quaternions (..., 4), ROS order xyzw and w >= 0, of rotations (..., 3, 3)."""
     m = np.asarray(matrices, float)
+    if m.ndim == 2:
+        return _quaternion(m)
     xx, yy, zz = m[..., 0, 0], m[..., 1, 1], m[..., 2, 2]
     # The four rows of 4 q q^T; the one with the largest diagonal is the best conditioned.
     table = np.empty((*m.shape[:-2], 4, 4))
@@ -76,6 +78,18 @@ def matrix_to_quaternion(matrices: FloatArray) -> FloatArray:
     row = np.take_along_axis(table, best[..., None, None], axis=-2)[..., 0, :]
     row = row / np.linalg.norm(row, axis=-1, keepdims=True)
     return np.where(row[..., 3:] < 0, -row, row)
+
+
+def _quaternion(matrix: FloatArray) -> FloatArray:
+    """Return `matrix_to_quaternion` of a single rotation, without the cost of arrays."""
+    (a, b, c), (d, e, f), (g, h, i) = matrix.tolist()
+    # The diagonal of 4 q q^T, and the row of the largest.
+    squares = 1 + a - e - i, 1 - a + e - i, 1 - a - e + i, 1 + a + e + i
+    best = squares.index(max(squares))
+    x, y, z, w = ((squares[0], b + d, c + g, h - f), (b + d, squares[1], f + h, c - g),
+                  (c + g, f + h, squares[2], d - b), (h - f, c - g, d - b, squares[3]))[best]
+    length = math.copysign(math.sqrt(x * x + y * y + z * z + w * w), w)
+    return np.array((x / length, y / length, z / length, w / length))
 
 
 def rotation_between(start: FloatArray, end: FloatArray) -> FloatArray:

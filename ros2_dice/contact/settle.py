@@ -244,10 +244,9 @@ def _translation(total_m: FloatArray, points_m: FloatArray, found: Distance) -> 
 def _joint_steps(hand: OpenHand, state: HandState, so_far: Correction, points_m: FloatArray,
                  found: Distance, landmark: IndexArray) -> tuple[FloatArray, FloatArray]:
     """Return a shift (3,) [m] and turns (22,) of the joints with which fingers sink in less."""
-    pose = hand.kinematics(state.angles_rad, state.shape, jacobian=True)
-    assert pose.d_angles is not None
+    pose = hand.kinematics(state.angles_rad, state.shape)
     # A vertex moves like the landmark of its bone: good to a few per cent for small turns.
-    by_angle = float(np.exp(state.log_scale)) * pose.d_angles @ state.rotation.T
+    by_angle = float(np.exp(state.log_scale)) * hand.by_angle(pose) @ state.rotation.T
     rows = np.concatenate(
         [found.normal, np.einsum('anx,nx->na', by_angle[:, landmark], found.normal)], 1)
     prior = np.concatenate([np.full(3, LATERAL_SIGMA_M ** -2), np.full(22, ANGLE_SIGMA ** -2)])

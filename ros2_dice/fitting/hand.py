@@ -73,7 +73,7 @@ class _Problem:
 
     def evaluate(self, state: HandState) -> tuple[float, Kinematics, tuple[FloatArray, ...]]:
         """Return the cost and what `normal_equations` needs besides."""
-        pose = self.hand.kinematics(state.angles_rad, state.shape, jacobian=True)
+        pose = self.hand.kinematics(state.angles_rad, state.shape)
         to_camera = math.exp(state.log_scale) * state.rotation
         arm = pose.points @ to_camera.T
         point = arm + state.translation_m
@@ -104,16 +104,14 @@ class _Problem:
                          parts: tuple[FloatArray, ...]) -> tuple[FloatArray, FloatArray]:
         """Return the Gauss-Newton matrix and the gradient, (N, N) and (N,)."""
         to_camera, arm, point, depth, picture, robust, world, ratio, over, bent = parts
-        assert pose.d_angles is not None
-        assert pose.d_shape is not None
         count, translation = self.columns, state.translation_m
         moved = np.empty((21, 3, count))
         moved[:, :, :3] = -skew(arm)
         moved[:, :, 3:6] = 0.0
         moved[:, :, _SIZE] = arm
-        moved[:, :, _ANGLES] = (pose.d_angles @ to_camera.T).transpose(1, 2, 0)
+        moved[:, :, _ANGLES] = (self.hand.by_angle(pose) @ to_camera.T).transpose(1, 2, 0)
         if not self.fixed_shape:
-            moved[:, :, 29:] = to_camera @ pose.d_shape
+            moved[:, :, 29:] = to_camera @ self.hand.by_shape(pose)
         rows = np.empty((105, count))
         centred = moved - moved.mean(axis=0)
         centred[:, :, _SIZE] = 0.0  # taken up by the ratio
