@@ -2,8 +2,9 @@
 """
 The source node: plays a picture, folder, clip, bag or camera as an image topic.
 
-Paced, it sends the next image only after the result of the last one has arrived: every image is
-processed, in the same order with the same stamps, so every run gives the same messages. In real
+Paced, it sends the next image only after the result of the last one has arrived and every
+subscriber has the image: every image is processed and recorded, in the same order with the same
+stamps, so every run gives the same messages. In real
 time it plays at the source's own speed with sensor QoS, and whoever is too slow misses images.
 Progress goes to stdout as lines of JSON.
 """
@@ -17,6 +18,7 @@ from collections.abc import Callable
 
 import numpy as np
 import numpy.typing as npt
+from rclpy.duration import Duration
 from rclpy.event_handler import QoSSubscriptionMatchedInfo, SubscriptionEventCallbacks
 from rclpy.node import Node
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
@@ -106,6 +108,11 @@ class SourceNode(Node):
                 if time.monotonic() > give_up_s:
                     return (f'no result for image {self.sent} within {self._result_timeout_s:g} s;'
                             ' the node may have stopped, or dropped it')
+            while not (self.realtime or self._taken_by_all()):
+                if not step(0.0):
+                    return ''
+                if time.monotonic() > give_up_s:
+                    return f'a subscriber of {self._images.topic_name} takes no more images'
             if not step(0.0):
                 return ''
             self._report()
@@ -157,6 +164,18 @@ class SourceNode(Node):
         self._note(stamp_ns)
         self._images.publish(message)
         return stamp_ns
+
+    def _taken_by_all(self) -> bool:
+        """
+        Tell whether all subscribers have the images so far; wait a moment for them.
+
+        One that is held up (a recorder, by its disk) misses what the queues push out, and what is
+        on its way when this publisher ends.
+        """
+        try:
+            return self._images.wait_for_all_acked(Duration(seconds=0.1))
+        except RuntimeError:  # a middleware that keeps no account of it
+            return True
 
     def _note(self, stamp_ns: int) -> None:
         if not self.sent:

@@ -9,8 +9,10 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -293,6 +295,30 @@ def test_ctrl_c_ends_a_camera_and_keeps_what_came(pictures: Path, tmp_path: Path
     with Playback(tmp_path / 'recording.mcap') as playback:
         assert playback.count == recorder['recorded']['/dice/hand_face_meshes'] >= 2
     assert not children(tmp_path)
+
+
+def test_a_recorder_that_is_held_up_misses_nothing(pictures: Path, tmp_path: Path):
+    from ros2_dice.cli.demo_session import Plan, Session
+
+    wakers: list[threading.Timer] = []
+
+    def progress(source: dict[str, Any], recorder: dict[str, Any]) -> None:
+        if source.get('results') and not wakers:
+            pid, = (pid for pid in children(tmp_path)
+                    if b'recorder_node' in Path(f'/proc/{pid}/cmdline').read_bytes())
+            os.kill(pid, signal.SIGSTOP)
+            # Soon enough that the others do not take it for dead.
+            wakers.append(threading.Timer(2.0, os.kill, (pid, signal.SIGCONT)))
+            wakers[0].start()
+
+    try:
+        outcome = Session(Plan(str(pictures), tmp_path), progress).run()
+    finally:
+        for waker in wakers:
+            waker.join()
+    recorded = outcome.recorder['recorded']
+    assert wakers
+    assert recorded['/image/compressed'] == recorded['/dice/hand_face_meshes'] == PICTURES
 
 
 def test_view_takes_a_recording(paced: Path, tmp_path: Path):
