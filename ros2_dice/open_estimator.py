@@ -40,7 +40,7 @@ class OpenEstimator:
         self._settings = settings
         self._tracker = PersonTracker(settings, directory)
         self._fitter = PersonFitter(bodies, settings)
-        self._contact = ContactSolver(bodies, settings)
+        self._contact = ContactSolver(bodies)
         self._times_s: dict[str, float] = {}
         # OpenBLAS' threads go on spinning after a product and take the cores from the networks;
         # with products as small as ours they gain nothing.
@@ -83,7 +83,6 @@ class OpenEstimator:
         self._camera = None
         self._tracker.apply(settings)
         self._fitter.apply(settings)
-        self._contact.apply(settings)
 
     def reset(self) -> None:
         """Forget ids, tracks and filters."""

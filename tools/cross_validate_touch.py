@@ -58,7 +58,7 @@ def read_pictures(folder: str) -> list[tuple[str, bool, list[TouchEvidence]]]:
     recorder = Recorder(load_touch_model(find_asset('touch_model')))
     bodies = load_open_bodies(find_asset('open_bodies'))
     tracker, fitter = PersonTracker(settings, ''), PersonFitter(bodies, settings)
-    solver = ContactSolver(bodies, settings, recorder)
+    solver = ContactSolver(bodies, recorder)
     found = []
     for picture in load_material(folder).pictures:
         if picture.is_touch is None:

@@ -2,7 +2,7 @@
 """
 Who touches what: distance, touch or hover, indentation.
 
-`ContactSolver(bodies, settings).solve(person, camera, stamp_ns)` takes what fitting made of one
+`ContactSolver(bodies).solve(person, camera, stamp_ns)` takes what fitting made of one
 person and returns a `PersonContact`: the face with its dents, and a `HandContact` per hand with
 the probability of touching, the hand in its final place, contact probabilities per vertex, signed
 distance and contacts per pair of regions. One call per person and frame; hands are remembered by

@@ -9,6 +9,7 @@ is then exact over the triangles around that vertex, at their present positions.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -35,6 +36,8 @@ _BESIDE_M = 0.012
 _BEHIND_M = 0.004
 _OUTLINE_M = 0.008
 _PLANE_REACH_M = 0.01
+_FACING_SLACK = 0.05
+"""Image directions (x/z) by which settling may move a hand before facing skin is gathered anew."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +52,23 @@ class Distance:
     """(N,) nearest skin vertex, -1 beyond the bound."""
 
 
+class _Facing(NamedTuple):
+    """Skin that faces the camera, in a part of the picture."""
+
+    tree: KDTree
+    """Over the image directions x/z, y/z of F skin vertices."""
+    vertex: IndexArray
+    """(F,)."""
+    slope: FloatArray
+    """(F,) cosine between the normal and the ray to the camera."""
+    normals: FloatArray
+    """(F, 3) unit, out of the head, camera frame."""
+    low: FloatArray
+    """(2,) smallest direction up to which no vertex is missing."""
+    high: FloatArray
+    """(2,) largest."""
+
+
 class HeadSurface:
     """The closed skin of one posed head; `pose` it once per frame, then ask for distances."""
 
@@ -56,7 +76,7 @@ class HeadSurface:
         self._tables = tables
         self._built_m: FloatArray | None = None
         self._measured_m: FloatArray | None = None
-        self._facing: tuple[KDTree, IndexArray, FloatArray, FloatArray] | None = None
+        self._facing: _Facing | None = None
         self.rotation: FloatArray = np.eye(3)
         self.translation_m: FloatArray = np.zeros(3)
 
@@ -81,6 +101,7 @@ class HeadSurface:
                        * self._local_m[self._tables.sample_corners]).sum(1)
             self._tree = KDTree(samples, balanced_tree=False, leafsize=16)
             self._local_normals = vertex_normals(self._local_m, self._tables.triangles)
+            self._thin_normals = self._local_normals[self._tables.thin]
         self._facing = None
 
     @property
@@ -154,15 +175,19 @@ class HeadSurface:
     def both_distances(self, points_m: FloatArray) -> tuple[Distance, Distance]:
         """Return `seen_distance` and, likewise exact within 10 mm, the plain `distance`."""
         plain = self.distance(points_m, exact_m=_EXACT_M)
-        tree, front, slope, facing_normals = self._camera_facing()
         points = np.asarray(points_m, np.float64)
         # A point at skin that faces the camera is where it seems to be; others may be behind.
         doubtful = np.flatnonzero(((np.abs(plain.signed_m) > _BESIDE_M)
                                    | (dot(plain.normal, points) > 0)) & (points[:, 2] > 1e-3))
-        if not len(front) or not len(doubtful):
+        if not len(doubtful):
             return plain, plain
         points = points[doubtful]
-        beside, index = _query(tree, points[:, :2] / points[:, 2:])
+        directions = points[:, :2] / points[:, 2:]
+        facing = self._camera_facing(directions, _BESIDE_M / float(points[:, 2].min()))
+        if facing is None:
+            return plain, plain
+        front, slope = facing.vertex, facing.slope
+        beside, index = _query(facing.tree, directions)
         gap = (points[:, 2] - self.vertices_m[front[index], 2]) * slope[index]
         behind = (beside * points[:, 2] < _BESIDE_M) & (gap > _BEHIND_M) \
             & (-gap < plain.signed_m[doubtful])
@@ -171,7 +196,7 @@ class HeadSurface:
         chosen, index = doubtful[behind], index[behind]
         seen = Distance(plain.signed_m.copy(), plain.normal.copy(), plain.vertex.copy())
         seen.signed_m[chosen] = -gap[behind]
-        seen.normal[chosen] = facing_normals[index]
+        seen.normal[chosen] = facing.normals[index]
         seen.vertex[chosen] = front[index]
         return seen, plain
 
@@ -188,20 +213,22 @@ class HeadSurface:
         """
         points = np.asarray(points_m, np.float64)
         factor, vertex = np.full(len(points), np.inf), np.full(len(points), -1)
-        tree, front, _, normals = self._camera_facing()
-        if not len(front):
+        seen = np.flatnonzero(points[:, 2] > 1e-3)
+        rays = points[seen] / points[seen, 2:]
+        margin = _OUTLINE_M / max(float(self.vertices_m[self._tables.thin, 2].min()), 1e-3)
+        facing = self._camera_facing(rays[:, :2], margin) if len(seen) else None
+        if facing is None:
             return factor, vertex
-        depth = np.where(points[:, 2] > 1e-3, points[:, 2], np.nan)
-        direction = points[:, :2] / depth[:, None]
-        margin = _OUTLINE_M / self.vertices_m[front, 2].min()
-        ahead = np.flatnonzero(((direction > tree.mins - margin)
-                                & (direction < tree.maxes + margin)).all(1))
-        rays = points[ahead] / points[ahead, 2:]
-        beside, index = _query(tree, rays[:, :2])
+        front = facing.vertex
+        x, y = rays[:, 0], rays[:, 1]
+        (left, top), (right, bottom) = facing.tree.mins - margin, facing.tree.maxes + margin
+        inside = np.flatnonzero((x > left) & (x < right) & (y > top) & (y < bottom))
+        ahead, rays = seen[inside], rays[inside]
+        beside, index = _query(facing.tree, rays[:, :2])
         on_skin = self.vertices_m[front[index]]
         skin_depth = on_skin[:, 2]
         # Where the ray meets the tangent plane of the nearest skin vertex.
-        normal = normals[index]
+        normal = facing.normals[index]
         depth = dot(normal, on_skin) / np.minimum(dot(normal, rays), -0.1)
         depth = np.clip(depth, skin_depth - _PLANE_REACH_M, skin_depth + _PLANE_REACH_M)
         hit = (beside * skin_depth < _OUTLINE_M) & (depth > 1e-3)
@@ -209,18 +236,32 @@ class HeadSurface:
         vertex[ahead[hit]] = front[index[hit]]
         return factor, vertex
 
-    def _camera_facing(self) -> tuple[KDTree, IndexArray, FloatArray, FloatArray]:
-        """Return skin that faces the camera, as a tree over image directions x/z, y/z."""
-        if self._facing is None:
-            skin = self._tables.thin
-            points = self.vertices_m[skin]
-            normals = self.normals_of(skin)
-            length = np.sqrt((points ** 2).sum(1))
-            cosine = (normals * points).sum(1) / np.maximum(length, 1e-9)
-            keep = np.flatnonzero((cosine < _FACING_COSINE) & (points[:, 2] > 1e-3))
-            tree = KDTree(points[keep, :2] / points[keep, 2:], balanced_tree=False,
-                           compact_nodes=False)
-            self._facing = tree, skin[keep], -cosine[keep], normals[keep]
+    def _camera_facing(self, directions: FloatArray, margin: float) -> _Facing | None:
+        """
+        Return the skin that faces the camera near some points; None = there is none.
+
+        Args:
+            directions: (N, 2) x/z, y/z of the points.
+            margin: no vertex so near to one of them is missing.
+        """
+        low, high = directions.min(axis=0) - margin, directions.max(axis=0) + margin
+        facing = self._facing
+        if facing is not None and (facing.low <= low).all() and (facing.high >= high).all():
+            return facing
+        low, high = low - _FACING_SLACK, high + _FACING_SLACK
+        skin = self._tables.thin
+        points = self.vertices_m[skin]
+        normals = self._thin_normals @ self.rotation.T
+        cosine = dot(normals, points) / np.maximum(np.sqrt(dot(points, points)), 1e-9)
+        chosen = np.flatnonzero((cosine < _FACING_COSINE) & (points[:, 2] > 1e-3))
+        places = points[chosen, :2] / points[chosen, 2:]
+        x, y = places[:, 0], places[:, 1]
+        inside = np.flatnonzero((x >= low[0]) & (x <= high[0]) & (y >= low[1]) & (y <= high[1]))
+        if not len(inside):
+            return None
+        chosen = chosen[inside]
+        tree = KDTree(places[inside], balanced_tree=False, compact_nodes=False)
+        self._facing = _Facing(tree, skin[chosen], -cosine[chosen], normals[chosen], low, high)
         return self._facing
 
     def _exact(self, local_m: FloatArray, sample: IndexArray) -> tuple[FloatArray, FloatArray]:

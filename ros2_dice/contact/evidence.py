@@ -44,6 +44,8 @@ class Reading(NamedTuple):
     evidence: TouchEvidence
     least_factor: float
     """Log depth factor of the hand's very first vertex."""
+    place: FloatArray
+    """(2,) the middle of the hand's landmarks from that of the face's, in face widths."""
 
 
 def read_fits(hand: FittedHand, head: FittedHead, last: Fits) -> Fits:
@@ -87,7 +89,8 @@ def read_evidence(hand: FittedHand, head: FittedHead, surface: HeadSurface, tabl
         face_residual=fits.face_residual, before_face=float((gaps < ON_FACE).mean()),
         edge_on=1.0 - abs(float(dorsal @ center)) / max(float(np.linalg.norm(center)), 1e-9),
         hand_px=_palm_px(hand_px), face_cut=_cut(face_px, camera), hand_cut=_cut(hand_px, camera))
-    return Reading(evidence, float(factors[first]))
+    place = (np.mean(hand_px, axis=0) - np.mean(face_px, axis=0)) / width_px
+    return Reading(evidence, float(factors[first]), place)
 
 
 def _beside_m(hand: FittedHand, surface: HeadSurface, tables: HandTables) -> float:

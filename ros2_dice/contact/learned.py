@@ -12,7 +12,7 @@ generated scenes:
   one depth, a free one anywhere before the skin) and from what the picture shows.
 
 The odds fall with the distance from the skin whatever the weights are, as the weight of the
-likelihood ratio is not negative.
+likelihood ratio is not negative; far behind the skin they fall as well.
 """
 from __future__ import annotations
 
@@ -49,6 +49,10 @@ DOUBTFUL_COST = 50.0
 MISFIT_FROM = 0.4
 """Log of the face's residual over a good one's from which the fit is hardly one of this face: the
 network squeezes a whole face into what it sees of one that is cut off."""
+BEHIND, BEHIND_WEIGHT = 2.5, 1.5
+"""Spreads behind the skin from which it is no touching hand that was seen, but a patch of the face
+or somebody behind, and the log odds against a touch for each further one. Touches on photographs
+lie up to 1.9 spreads behind."""
 GAP_FREE, GAP_FULL = 0.03, 0.5
 """Gaps in the picture, in face widths, from which they count and up to which they grow."""
 
@@ -90,6 +94,12 @@ def odds_features(evidence: TouchEvidence, noise: DepthNoise) -> FloatArray:
     return np.array((1.0, likelihood_ratio(evidence, noise), gap / 0.05, math.log(spread / 0.1)))
 
 
+def behind(evidence: TouchEvidence, noise: DepthNoise) -> float:
+    """Return the log odds against a touch of what lies too far behind the skin, at least 0."""
+    spread = math.hypot(evidence.size_sigma, noise.sigma)
+    return BEHIND_WEIGHT * max(0.0, (noise.mean - evidence.depth_factor) / spread - BEHIND)
+
+
 @dataclass(frozen=True, eq=False)
 class LearnedTouchModel:
     """The weights; see `load_touch_model`."""
@@ -112,7 +122,8 @@ class LearnedTouchModel:
         noise = self.noise(evidence)
         if likelihood_ratio(evidence, noise) == -math.inf:
             return APART_LOG_ODDS
-        return max(float(self.odds @ odds_features(evidence, noise)), APART_LOG_ODDS)
+        odds = float(self.odds @ odds_features(evidence, noise)) - behind(evidence, noise)
+        return max(odds, APART_LOG_ODDS)
 
 
 def load_touch_model(path: str | Path) -> LearnedTouchModel:

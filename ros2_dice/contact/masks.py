@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-from scipy.spatial import KDTree
 
 from ros2_dice.contact.distance import HeadSurface, SkinTables
 from ros2_dice.contact.indent import FALLOFF_M, REACH, indentation
 from ros2_dice.contact.regions import TouchedSkin, region_contacts
 from ros2_dice.contact.settle import Settled
+from ros2_dice.contact.triangles import dot
 from ros2_dice.types import RegionContact
 
 if TYPE_CHECKING:
@@ -78,17 +78,16 @@ def masks(settled: Settled, surface: HeadSurface, tables: SkinTables, limits_m: 
 
     pressing = np.asarray(settled.vertices_m)[settled.near[touch]]
     margin = REACH * FALLOFF_M
-    skin = tables.skin
-    points = surface.vertices_m[skin]
-    inside = ((points > pressing.min(0) - margin) & (points < pressing.max(0) + margin)).all(1)
-    vertex = skin[inside]
-    points, normals = surface.vertices_m[vertex], surface.normals_of(vertex)
+    low, high = pressing.min(0) - margin, pressing.max(0) + margin
+    x, y, z = (points := surface.vertices_m[tables.skin]).T
+    inside = np.flatnonzero((x > low[0]) & (x < high[0]) & (y > low[1]) & (y < high[1])
+                            & (z > low[2]) & (z < high[2]))
+    vertex, points = tables.skin[inside], points[inside]
+    normals = surface.normals_of(vertex)
 
     # A head vertex is touched if a touching hand vertex is near.
-    reach, index = KDTree(pressing, balanced_tree=False, compact_nodes=False).query(
-        points, distance_upper_bound=SKIN_REACH_M + 6 * SKIN_WIDTH_M)
-    near = np.isfinite(reach)
-    index = np.where(near, index, 0)
+    reach, index = _nearest(points, pressing)
+    near = reach < SKIN_REACH_M + 6 * SKIN_WIDTH_M
     share = np.where(near, _falling(reach, SKIN_REACH_M, SKIN_WIDTH_M) * closeness[touch[index]],
                      0.0)
     face[vertex] = probability * share
@@ -102,7 +101,7 @@ def masks(settled: Settled, surface: HeadSurface, tables: SkinTables, limits_m: 
         base = np.asarray(settled.vertices_m)[settled.near[sunk]] \
             - signed[sunk, None] * settled.distance.normal[sunk]
         displacement = indentation(points, normals, limits_m[vertex], base, -signed[sunk])
-    depth = np.sqrt((displacement ** 2).sum(1))
+    depth = np.sqrt(dot(displacement, displacement))
     deformation = None
     if depth.any():
         deformation = np.zeros((len(face), 3), np.float32)
@@ -113,6 +112,18 @@ def masks(settled: Settled, surface: HeadSurface, tables: SkinTables, limits_m: 
                         points[touched] + displacement[touched], normals[touched],
                         surface.areas_of(vertex[touched]), depth[touched])
     return ContactMasks(hand, face, deformation, float(depth.max(initial=0.0)), found)
+
+
+def _nearest(points_m: FloatArray, others_m: FloatArray
+             ) -> tuple[FloatArray, npt.NDArray[np.int64]]:
+    """Return distance and index of the nearest of a few other points; small lists need no tree."""
+    center = others_m.mean(0)  # differences of squares are exact near the origin
+    points, others = points_m - center, others_m - center
+    squared = points @ (-2.0 * others.T)
+    squared += dot(others, others)
+    index = squared.argmin(1)
+    offset = points - others[index]
+    return np.sqrt(dot(offset, offset)), index
 
 
 def _falling(distance_m: FloatArray, half_m: float, width_m: float) -> FloatArray:

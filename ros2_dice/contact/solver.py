@@ -15,18 +15,18 @@ from ros2_dice.contact.distance import HeadSurface, SkinTables
 from ros2_dice.contact.evidence import read_evidence, read_fits
 from ros2_dice.contact.learned import load_touch_model
 from ros2_dice.contact.masks import ContactMasks, masks
+from ros2_dice.contact.movement import Look
 from ros2_dice.contact.ratio import PersonRatio
 from ros2_dice.contact.sampling import HandTables
 from ros2_dice.contact.settle import Settled, scaled_about_camera, settle_clear, settle_touching
 from ros2_dice.contact.stiffness import indentation_limits_m
 from ros2_dice.contact.touch import APART_LOG_ODDS, TouchModel, touch_factor
 from ros2_dice.contact.track import FORGET_S, TouchTrack
-from ros2_dice.types import Camera, RegionContact
+from ros2_dice.types import Camera, RegionContact, State
 
 if TYPE_CHECKING:
     from ros2_dice.bodies import HandState, OpenBodies, OpenHand
     from ros2_dice.fitting import FittedHand, FittedHead, FittedPerson
-    from ros2_dice.parameters import Settings
 
 FloatArray = npt.NDArray[np.floating]
 
@@ -79,15 +79,13 @@ class ContactSolver:
 
     Args:
         bodies: the open bodies.
-        settings: unused; `contact.*` only select what is reported.
         model: weighs one frame's evidence; None = the learned one that ships.
 
     Raises:
         AssetError: the file of the learned model is missing or not right.
     """
 
-    def __init__(self, bodies: OpenBodies, settings: Settings | None = None,
-                 model: TouchModel | None = None) -> None:
+    def __init__(self, bodies: OpenBodies, model: TouchModel | None = None) -> None:
         head = bodies.head
         is_lip = head.regions == head.region_names.index('lips')
         self._bodies = bodies
@@ -99,9 +97,6 @@ class ContactSolver:
         self.stage_times_s: dict[str, float] = {}
         """Seconds of the last call: surface, touch, contact."""
         self.reset()
-
-    def apply(self, settings: Settings) -> None:
-        """Take over live parameters; none concerns contact before it is reported."""
 
     def reset(self) -> None:
         """Forget every hand."""
@@ -182,17 +177,18 @@ class ContactSolver:
                ) -> tuple[float, float]:
         """Return the probability of touching and the hand's least log depth factor."""
         track.fits = read_fits(hand, head, track.fits)
-        seen, least = read_evidence(hand, head, surface, self._hands[hand.body.left], camera,
-                                    track.fits)
+        seen, least, place = read_evidence(hand, head, surface, self._hands[hand.body.left],
+                                           camera, track.fits)
         evidence = replace(seen, depth_factor=seen.depth_factor - ratio.mean,
                            size_sigma=ratio.sigma)
         noise = self._model.noise(seen)
         track.depth_sigma = min(math.hypot(ratio.sigma, noise.sigma), LARGEST_SIGMA)
         odds = self._model.log_odds(evidence)
         ratio.update(hand.hand_id, seen.depth_factor, noise, odds, track.elapsed_s(stamp_ns))
-        moved = touch_factor(evidence, noise)
-        probability = track.update(odds, moved and seen.depth_factor, stamp_ns)
-        return probability, least
+        shift = touch_factor(evidence, noise) and seen.depth_factor
+        look = Look(odds, seen.depth_factor, shift, seen.picture_gap, place,
+                    hand.measured is State.MEASURED)
+        return track.update(look, stamp_ns), least
 
     def _settled(self, hand: FittedHand, surface: HeadSurface, track: TouchTrack,
                  probability: float, least: float) -> HandContact:
@@ -236,7 +232,7 @@ class ContactSolver:
     def _apart(self, hand: FittedHand, head_m: FloatArray, track: TouchTrack,
                stamp_ns: int) -> HandContact:
         """Return the contact of a hand that is nowhere near the head in the picture."""
-        probability = track.update(APART_LOG_ODDS, math.inf, stamp_ns)
+        probability = track.update(Look(APART_LOG_ODDS), stamp_ns)
         samples = hand.vertices_m[self._hands[hand.body.left].samples[:60]]
         thin = head_m[self._skin.thin[::8]]
         squared = ((samples[:, None] - thin[None]) ** 2).sum(2).min()

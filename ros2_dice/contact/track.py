@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ros2_dice.contact.evidence import Fits
+from ros2_dice.contact.movement import Look, Movement
 from ros2_dice.contact.settle import NO_CORRECTION, Correction
 from ros2_dice.contact.touch import probability
 
@@ -19,6 +20,8 @@ RELEASE_S = 0.10
 """Time constant with which a hand that left goes back to its fitted depth."""
 FORGET_S = 0.5
 """After a gap this long a hand starts afresh."""
+UNSEEN_WEIGHT = 10.0
+"""Log odds a second against a touch of a hand that is only carried on: what touches is seen."""
 
 
 @dataclass
@@ -38,6 +41,9 @@ class TouchTrack:
     """Log factor that the hand was moved by along its viewing rays."""
     correction: Correction = NO_CORRECTION
     """What settling added in the last frame of touching."""
+    unseen_s: float = 0.0
+    """Since the hand was last measured."""
+    movement: Movement = field(default_factory=Movement)
 
     def elapsed_s(self, stamp_ns: int) -> float:
         """Return the seconds since the last frame; 0 where the past does not count."""
@@ -46,13 +52,12 @@ class TouchTrack:
         elapsed_s = (stamp_ns - self.stamp_ns) * 1e-9
         return elapsed_s if 0.0 <= elapsed_s < FORGET_S else 0.0
 
-    def update(self, log_odds: float, depth_factor: float, stamp_ns: int) -> float:
+    def update(self, look: Look, stamp_ns: int) -> float:
         """
         Take in one frame.
 
         Args:
-            log_odds: of this frame alone.
-            depth_factor: log factor to the skin, inf if there is none.
+            look: what it says.
             stamp_ns: of the frame [ns].
 
         Returns:
@@ -63,19 +68,37 @@ class TouchTrack:
         self.stamp_ns = stamp_ns
         if not 0.0 <= elapsed_s < FORGET_S:
             self.decided, self.touching, elapsed_s = False, False, math.inf
-            self.depth_shift, self.correction = 0.0, NO_CORRECTION
+            self.depth_shift, self.correction, self.unseen_s = 0.0, NO_CORRECTION, 0.0
+            self.movement = Movement()
+        self.movement.see(look, elapsed_s)
+        self.unseen_s = 0.0 if look.measured or not self.decided else self.unseen_s + elapsed_s
+        log_odds = look.log_odds - UNSEEN_WEIGHT * self.unseen_s
         self.log_odds += (log_odds - self.log_odds) * _share(elapsed_s, MEMORY_S)
-        bias = 0.0 if not self.decided else HYSTERESIS if self.touching else -HYSTERESIS
         was_touching = self.touching
-        shown = probability(self.log_odds + bias)
+        shown = probability(self.log_odds + self._bias(look))
         self.touching, self.decided = shown >= 0.5, True
-        finite = math.isfinite(depth_factor)
-        if self.touching and finite:
-            share = _share(elapsed_s, DEPTH_MEMORY_S) if was_touching else 1.0
-            self.depth_shift += (depth_factor - self.depth_shift) * share
-        elif not self.touching:
+        if self.touching:
+            self._stay(look, elapsed_s, was_touching)
+        else:
+            if was_touching:  # to begin again it has to be seen touching again
+                self.log_odds = min(self.log_odds, -HYSTERESIS)
+            self.movement.leave()
             self.depth_shift -= self.depth_shift * _share(elapsed_s, RELEASE_S)
         return shown
+
+    def _bias(self, look: Look) -> float:
+        """Return what the past adds to the log odds."""
+        if not self.decided:
+            return 0.0
+        if self.touching:
+            return HYSTERESIS - self.movement.against_stay(look)
+        return -HYSTERESIS - self.movement.against_begin()
+
+    def _stay(self, look: Look, elapsed_s: float, was_touching: bool) -> None:
+        self.movement.rest(look, elapsed_s)
+        if math.isfinite(look.shift):
+            share = _share(elapsed_s, DEPTH_MEMORY_S) if was_touching else 1.0
+            self.depth_shift += (look.shift - self.depth_shift) * share
 
 
 def _share(elapsed_s: float, memory_s: float) -> float:

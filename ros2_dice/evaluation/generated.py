@@ -125,16 +125,15 @@ class Bench:
     def __init__(self, bodies: OpenBodies, settings: Settings) -> None:
         self._bodies = bodies
         self._fitter = PersonFitter(bodies, settings)
-        self._solver = ContactSolver(bodies, settings)
+        self._solver = ContactSolver(bodies)
         head = bodies.head
         self._skin = SkinTables(head.faces, head.is_skin, head.rest_vertices_m,
                                 head.regions == head.region_names.index('lips')).triangles
         self._face_m: FloatArray | None = None
 
     def apply(self, settings: Settings) -> None:
-        """Take over other settings."""
+        """Take over other settings of the fit."""
         self._fitter.apply(settings)
-        self._solver.apply(settings)
 
     def single(self, scene: Scene, observation: PersonObservation, *, meshes: bool) -> Outcome:
         """Return what becomes of one scene from a cold start; judging `meshes` takes longest."""

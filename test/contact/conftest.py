@@ -34,7 +34,7 @@ def tables(bodies: OpenBodies) -> SkinTables:
 @pytest.fixture(scope='session')
 def solver(bodies: OpenBodies) -> ContactSolver:
     """One solver for all; tests reset it."""
-    return ContactSolver(bodies, Settings())
+    return ContactSolver(bodies)
 
 
 @pytest.fixture(scope='session')

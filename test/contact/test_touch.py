@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from ros2_dice.contact import LearnedTouchModel, load_touch_model
 from ros2_dice.contact.learned import ODDS_FEATURES
+from ros2_dice.contact.movement import Look, Movement
 from ros2_dice.contact.ratio import APPROACH_S, PersonRatio
 from ros2_dice.contact.touch import (
     APART_LOG_ODDS,
@@ -71,6 +72,11 @@ def test_a_finger_below_the_chin_touches_it_though_its_rays_end_at_the_neck():
     assert touch_factor(past_chin, NOISE) == 0.3
     assert MODEL.log_odds(replace(past_chin, beside_m=0.03)) == pytest.approx(
         MODEL.log_odds(past_chin))
+
+
+def test_what_lies_far_behind_the_skin_is_no_touching_hand():
+    behind = [MODEL.log_odds(replace(ON_CHEEK, depth_factor=-far)) for far in (0.1, 0.4, 0.8)]
+    assert behind[0] > 0.0 > behind[1] > behind[2]
 
 
 def test_a_gap_in_the_picture_speaks_against_a_touch():
@@ -140,28 +146,28 @@ def test_far_hands_teach_nothing_and_a_known_ratio_stays():
 
 
 def test_the_first_frame_decides_alone():
-    assert TouchTrack().update(0.3, 0.0, 0) == pytest.approx(probability(0.3))
-    assert TouchTrack().update(-0.3, 0.0, 0) == pytest.approx(probability(-0.3))
+    assert TouchTrack().update(Look(0.3, 0.0, 0.0), 0) == pytest.approx(probability(0.3))
+    assert TouchTrack().update(Look(-0.3, 0.0, 0.0), 0) == pytest.approx(probability(-0.3))
 
 
 def test_weak_evidence_does_not_turn_a_verdict():
     track = TouchTrack()
-    track.update(2.0, 0.0, 0)
+    track.update(Look(2.0, 0.0, 0.0), 0)
     for frame in range(1, 60):
-        assert track.update(-0.2, 0.0, frame * FRAME_NS) >= 0.5
+        assert track.update(Look(-0.2, 0.0, 0.0), frame * FRAME_NS) >= 0.5
     for frame in range(60, 120):
-        track.update(-2.0, 0.0, frame * FRAME_NS)
+        track.update(Look(-2.0, 0.0, 0.0), frame * FRAME_NS)
     assert not track.touching
     for frame in range(120, 180):
-        assert track.update(0.2, 0.0, frame * FRAME_NS) < 0.5
+        assert track.update(Look(0.2, 0.0, 0.0), frame * FRAME_NS) < 0.5
 
 
 def test_a_clear_touch_is_told_soon_after_long_hovering():
     track = TouchTrack()
     for frame in range(60):
-        track.update(-3.0, 0.3, frame * FRAME_NS)
+        track.update(Look(-3.0, 0.3, 0.3), frame * FRAME_NS)
     told = next(frame for frame in range(60, 90)
-                if track.update(1.8, 0.0, frame * FRAME_NS) >= 0.5)
+                if track.update(Look(1.8, 0.0, 0.0), frame * FRAME_NS) >= 0.5)
     assert (told - 60) * FRAME_NS <= 150_000_000
 
 
@@ -169,24 +175,86 @@ def test_a_clear_touch_is_told_soon_after_long_hovering():
 def test_the_verdict_and_the_probability_agree(odds):
     track = TouchTrack()
     for frame, value in enumerate(odds):
-        assert (track.update(value, 0.05, frame * FRAME_NS) >= 0.5) == track.touching
+        assert (track.update(Look(value, 0.05, 0.05), frame * FRAME_NS) >= 0.5) == track.touching
 
 
 @pytest.mark.parametrize('stamp_ns', [int(FORGET_S * 1.1e9) + FRAME_NS, 0])
 def test_a_gap_or_a_stamp_that_goes_back_starts_afresh(stamp_ns):
     track = TouchTrack()
-    track.update(5.0, 0.1, FRAME_NS)
-    assert track.update(-0.5, 0.1, stamp_ns) == pytest.approx(probability(-0.5))
+    track.update(Look(5.0, 0.1, 0.1), FRAME_NS)
+    assert track.update(Look(-0.5, 0.1, 0.1), stamp_ns) == pytest.approx(probability(-0.5))
 
 
 def test_a_hand_that_leaves_goes_back_to_its_own_depth():
     track = TouchTrack()
-    track.update(3.0, 0.1, 0)
+    track.update(Look(3.0, 0.1, 0.1), 0)
     assert track.depth_shift == pytest.approx(0.1)
-    shifts = [track.update(-5.0, 0.1, frame * FRAME_NS) and track.depth_shift
+    shifts = [track.update(Look(-5.0, 0.1, 0.1), frame * FRAME_NS) and track.depth_shift
               for frame in range(1, 40)]
     assert all(b <= a + 1e-12 for a, b in zip(shifts, shifts[1:]))
     assert abs(track.depth_shift) < 1e-3
+
+
+def frames_until(track: TouchTrack, touching: bool, looks: list[Look]) -> int:
+    """Return how many of the looks, after half a second of the first one, turn the verdict."""
+    for frame in range(15):
+        track.update(looks[0], frame * FRAME_NS)
+    assert track.touching is not touching
+    for number, look in enumerate(looks):
+        track.update(look, (15 + number) * FRAME_NS)
+        if track.touching is touching:
+            return number
+    raise AssertionError('the verdict never turned')
+
+
+def test_a_depth_that_changes_says_that_a_finger_leaves_while_the_depth_itself_does_not():
+    leaving = [Look(1.5, 0.02 * n, 0.0, 0.0) for n in range(9)]
+    assert frames_until(TouchTrack(), False, leaving) <= 5
+    sideways = [Look(1.5, 0.0, 0.0, 0.03 * n) for n in range(9)]
+    assert frames_until(TouchTrack(), False, sideways) <= 7
+
+
+def test_errors_that_drift_end_no_touch():
+    track = TouchTrack()
+    assert all(track.update(Look(1.0, 0.1 * frame / 30, 0.0, 0.01), frame * FRAME_NS) >= 0.5
+               for frame in range(60))
+
+
+def passing(speed: float, frame: int) -> Look:
+    """Return a hand that moves across the picture in front of the face, in face widths / s."""
+    return Look(2.0, 0.0, 0.0, 0.0, np.array((speed * frame * FRAME_NS * 1e-9, 0.0)))
+
+
+def test_a_hand_that_rushes_past_the_face_has_not_touched_it_but_one_that_stops_has():
+    track = TouchTrack()
+    for frame in range(5):
+        track.update(Look(-3.0, 0.3, 0.3, 0.3, passing(2.6, frame).place), frame * FRAME_NS)
+    assert not any(track.update(passing(2.6, frame), frame * FRAME_NS) >= 0.5
+                   for frame in range(5, 20))
+    stopped = [track.update(passing(2.6, 20), frame * FRAME_NS) >= 0.5
+               for frame in range(20, 30)]
+    assert stopped.index(True) <= 5
+
+
+def test_fingers_that_touch_may_rub():
+    track = TouchTrack()
+    track.update(passing(0.0, 0), 0)
+    assert all(track.update(passing(4.0, frame), frame * FRAME_NS) >= 0.5
+               for frame in range(1, 30))
+
+
+def test_speed_needs_two_places_and_time_between_them():
+    movement = Movement()
+    for look, elapsed_s in ((passing(1.0, 0), math.inf), (Look(0.0), 0.1), (passing(1.0, 9), 0.1),
+                            (passing(1.0, 20), 0.0)):
+        movement.see(look, elapsed_s)
+        assert movement.speed == 0.0
+        assert movement.against_begin() == 0.0
+
+
+def test_a_touch_fades_while_the_hand_is_not_seen():
+    seen = Look(1.5, 0.0, 0.0, 0.0)
+    assert frames_until(TouchTrack(), False, [seen] + [seen._replace(measured=False)] * 15) >= 4
 
 
 def test_the_model_is_what_the_file_says():
