@@ -145,8 +145,12 @@ def check_model(name: str, directory: str = '') -> None:
             f'model {DICE} was not imported yet', expected='your own weights and bodies',
             next_step='ros2-dice import --from FOLDER_OF_THE_OFFICIAL_FILES; '
                       'docs/bring_your_own_weights.md names them')
-    raise EstimatorError('parameter model.id', got=name, expected=' or '.join(known),
-                         next_step=f'ros2-dice import --name {name} makes another one')
+    from ros2_dice.dice import is_model_name
+
+    raise EstimatorError(
+        'parameter model.id', got=name, expected=' or '.join(known),
+        next_step=f'ros2-dice import --name {name} makes another one' if is_model_name(name)
+        else 'ros2-dice assets lists the imported ones')
 
 
 def create_estimator(settings: Settings) -> Estimator:

@@ -33,17 +33,20 @@ PULL_EXAMPLES = """
 Directory = Annotated[str, typer.Option(
     '--directory', help='Folder of the files; default: ROS2_DICE_DATA, or else the user folder.')]
 AsJson = Annotated[bool, typer.Option('--json', help='Print JSON.')]
+Check = Annotated[bool, typer.Option(
+    '--check', help='Hash imported models too, about 1 s each; else their sizes are compared.')]
 
 
 @app.callback(invoke_without_command=True)
-def table(context: typer.Context, directory: Directory = '', as_json: AsJson = False) -> None:
+def table(context: typer.Context, directory: Directory = '', check: Check = False,
+          as_json: AsJson = False) -> None:
     """Show the files that the estimators need: which are here, whence the others come."""
     if context.invoked_subcommand is not None:
         return
     from ros2_dice.assets import data_folder
 
     rows = describe(directory)
-    models = describe_models(directory)
+    models = describe_models(directory, check)
     if as_json:
         document = {'directory': str(data_folder(directory)), 'assets': rows, 'models': models}
         typer.echo(json.dumps(document, indent=2))
@@ -98,15 +101,15 @@ def pull_command(
 def pull_with_bar(names: Iterable[str] = (), *, source: Path | None = None, force: bool = False,
                   directory: str = '') -> tuple[Asset, ...]:
     """
-    Fetch files with a progress bar on stderr.
+    Fetch files and show on stderr how far that is.
 
     Raises:
         AssetError: as `ros2_dice.assets.pull`.
     """
     from ros2_dice.assets import pull
 
-    with progress_bar() as show:
-        return pull(names, source=source, force=force, directory=directory, progress=show)
+    with progress_bar(unit='bytes', steps=True) as bar:
+        return pull(names, source=source, force=force, directory=directory, progress=bar.show)
 
 
 def describe(directory: str = '') -> list[dict[str, Any]]:
@@ -133,14 +136,27 @@ def describe(directory: str = '') -> list[dict[str, Any]]:
     return rows
 
 
-def describe_models(directory: str = '') -> list[dict[str, Any]]:
-    """Return a row for each imported model, every byte of it checked, ready for JSON."""
+def describe_models(directory: str = '', every_byte: bool = False) -> list[dict[str, Any]]:
+    """
+    Return a row for each imported model, ready for JSON.
+
+    Args:
+        directory: parameter `model.directory`.
+        every_byte: hash all of it; False = compare sizes.
+    """
     from ros2_dice.dice import check_imported, imported_folders
 
     return [{'name': status.name, 'state': status.state.value, 'stand_in': status.stand_in,
              'weights_sha256': status.weights_hash, 'size_bytes': status.size_bytes,
-             'note': status.note, 'folder': str(status.folder), 'next_step': status.next_step}
-            for status in map(check_imported, imported_folders(directory))]
+             'checked': checked(every_byte), 'note': status.note, 'folder': str(status.folder),
+             'next_step': status.next_step}
+            for folder in imported_folders(directory)
+            for status in (check_imported(folder, every_byte=every_byte),)]
+
+
+def checked(every_byte: bool) -> str:
+    """Return in words how closely models were looked at."""
+    return 'every byte checked' if every_byte else 'sizes checked (--check: every byte)'
 
 
 def _about(model: dict[str, Any]) -> str:
@@ -148,7 +164,8 @@ def _about(model: dict[str, Any]) -> str:
 
     parts = [f'{model["size_bytes"] / 1e6:.0f} MB' if model['size_bytes'] else '',
              f'weights {model["weights_sha256"][:12]}' if model['weights_sha256'] else '',
-             model['note'], model['next_step']]
+             model['checked'] if model['state'] == 'present' else '', model['note'],
+             model['next_step']]
     return ''.join(f'; {escape(part)}' for part in parts if part)
 
 

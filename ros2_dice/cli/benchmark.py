@@ -6,8 +6,7 @@ import json
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,6 +14,7 @@ import typer
 
 from ros2_dice.cli.benchmark_dice import dice
 from ros2_dice.cli.benchmark_engines import engines
+from ros2_dice.cli.progress import progress_bar
 
 if TYPE_CHECKING:
     from ros2_dice.evaluation.timing import Timing
@@ -89,8 +89,9 @@ def time_open(
                 Peer(peer_python, Path(file.name), clip.pixels.shape, peer_hands))
         estimator = create_estimator(settings)
         stack.callback(estimator.close)
-        advance = stack.enter_context(_progress(frames))
-        timing = measure(estimator, clip, frames, warmup=warmup, peer=peer, progress=advance,
+        bar = stack.enter_context(progress_bar(frames))
+        timing = measure(estimator, clip, frames, warmup=warmup, peer=peer,
+                         progress=lambda done: bar.show('frames', done, frames),
                          threshold=settings.number('contact.threshold'))
         report = _report(timing, estimator.model_id, path.name, clip.pixels.shape, threads)
         if peer is not None:
@@ -158,17 +159,6 @@ def _source(source: str) -> Path:
     from ros2_dice.share import share_folder
 
     return share_folder() / 'model' / 'sample.mp4'
-
-
-@contextmanager
-def _progress(frames: int) -> Iterator[Callable[[int], None]]:
-    """Give a function to call with the number of frames done."""
-    from rich.console import Console
-    from rich.progress import Progress
-
-    with Progress(console=Console(stderr=True), disable=not sys.stderr.isatty()) as progress:
-        task = progress.add_task('frames', total=frames)
-        yield lambda done: progress.update(task, completed=done)
 
 
 def _report(timing: Timing, model: str, source: str, shape: tuple[int, ...],

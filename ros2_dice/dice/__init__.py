@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
-from ros2_dice.dice.folder import model_folder, models_folder, read_manifest
+from ros2_dice.dice.folder import is_model_name, model_folder, models_folder, read_manifest
 from ros2_dice.dice.imported import (
     ImportedModel,
     ModelState,
@@ -32,8 +32,8 @@ _WITH_TORCH = {
 """Name: the module that holds it."""
 
 __all__ = ['ImportedModel', 'ModelState', 'ModelStatus', 'check_imported', 'imported_folders',
-           'is_dead', 'load_imported', 'model_folder', 'models_folder', 'read_manifest',
-           'standin_hand', 'standin_head', 'standin_references']
+           'is_dead', 'is_model_name', 'load_imported', 'model_folder', 'models_folder',
+           'read_manifest', 'standin_hand', 'standin_head', 'standin_references']
 
 
 def __getattr__(name: str) -> Any:

@@ -43,6 +43,11 @@ def models_folder(directory: str | Path = '') -> Path:
     return data_folder(directory) / 'models'
 
 
+def is_model_name(name: str) -> bool:
+    """Tell whether an imported model may have a name; it becomes that of a folder."""
+    return name != 'open' and _PLAIN_NAME.fullmatch(name) is not None
+
+
 def model_folder(name: str, directory: str | Path = '') -> Path:
     """
     Return the folder of one imported model; it need not exist.
@@ -50,7 +55,7 @@ def model_folder(name: str, directory: str | Path = '') -> Path:
     Raises:
         AssetError: the name can't be one.
     """
-    if not _PLAIN_NAME.fullmatch(name) or name == 'open':
+    if not is_model_name(name):
         raise AssetError('model name', got=name, expected='letters, digits, _ and -, not open')
     return models_folder(directory) / name
 

@@ -81,6 +81,7 @@ def import_model(sources: Mapping[str, Path], folder: Path,
     check_place(folder)
     rows = dict(_hashed(sources, progress))
     facts: dict[str, Any] = {}
+    progress('Reading the bodies', 0, 0)
     hand, head, references = _bodies(sources, facts)
     with contextlib.ExitStack() as opened:
         checkpoint = (opened.enter_context(open_checkpoint(sources['checkpoint']))

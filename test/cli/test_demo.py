@@ -241,12 +241,12 @@ def test_no_process_outlives_an_interrupted_demo(clip: Path, tmp_path: Path, num
 
 INTERRUPTED = """
 import signal, sys
-from ros2_dice.cli import demo
 from ros2_dice.cli.main import main
-def running(bar, source, recorder):
-    if source.get('results', 0) >= 2:
+from ros2_dice.cli.progress import Bar
+def show(bar, text, done, total):
+    if text == 'running' and done >= 2:
         signal.raise_signal(signal.SIGINT)
-demo._Bar.running = running
+Bar.show = show
 main(['demo', '--out', sys.argv[1]])
 """
 

@@ -218,7 +218,7 @@ def test_a_broken_estimator_is_one_line(
 
     monkeypatch.setattr(ros2_dice.estimator, 'create_estimator', broken)
     assert run(picture(tmp_path / 'a.jpg'), '--out', tmp_path / 'out') == 1
-    assert capsys.readouterr().err == "ros2-dice: engine is gone (ros2-dice doctor)\n"
+    assert capsys.readouterr().err == 'ros2-dice: engine is gone (ros2-dice doctor)\n'
 
 
 def test_an_output_that_is_a_file(

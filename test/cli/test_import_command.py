@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from ros2_dice.cli.estimate import warn_of_standin
 from ros2_dice.cli.main import main
+from ros2_dice.cli.standins import warn_of_standin
 from ros2_dice.dice import standin_hand, standin_head
 from ros2_dice.dice.sources import SOURCES
 
@@ -39,15 +39,24 @@ def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def refusal(capsys: pytest.CaptureFixture[str]) -> str:
-    said = capsys.readouterr().err
+    """Return the one line that says what was refused, below the steps that came before."""
+    *steps, said = capsys.readouterr().err.splitlines()
     assert said.startswith('ros2-dice: ')
-    assert said.count('\n') == 1
+    assert all(step.startswith(('Hashing ', 'Reading ', 'Running ')) for step in steps)
     return said
+
+
+@pytest.fixture(scope='module')
+def head_file(tmp_path_factory: pytest.TempPathFactory, standin_files: Any) -> Path:
+    """Return a head made by formula; making it takes seconds."""
+    path = tmp_path_factory.mktemp('head') / 'head.pkl'
+    standin_files.write_body(path, standin_head())
+    return path
 
 
 @pytest.mark.parametrize('option', [f'--{key}' for key in SOURCES])
 def test_a_hostile_file_is_refused_in_one_line(
-        option: str, data: Path, tmp_path: Path, standin_files: Any,
+        option: str, data: Path, tmp_path: Path, head_file: Path,
         capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / SOURCES[option[2:]].file
     if path.suffix == '.pkl':
@@ -59,10 +68,8 @@ def test_a_hostile_file_is_refused_in_one_line(
     else:
         with zipfile.ZipFile(path, 'w') as archive:
             archive.writestr('model/data.pkl', EVIL)
-    others: list[str] = []
-    if option in ('--landmarks', '--neck'):  # these go with a head
-        standin_files.write_body(tmp_path / 'head.pkl', standin_head())
-        others = ['--flame', str(tmp_path / 'head.pkl')]
+    # These go with a head.
+    others = ['--flame', str(head_file)] if option in ('--landmarks', '--neck') else []
     assert run(option, str(path), *others) == 1
     assert 'posix.system' in refusal(capsys)
     assert not Path(DONE).exists()
@@ -154,13 +161,14 @@ def test_stand_ins_go_the_whole_way_and_are_marked(
             assert 'dice_standin' in said
             assert 'STAND-IN' in said
             assert verified['weights'] in said
+            assert 'sizes checked (--check: every byte)' in said
         warn_of_standin('dice_standin')
         assert 'STAND-IN' in capsys.readouterr().err
         with (data / 'models' / 'dice_standin' / 'mano.npz').open('r+b') as file:
             file.seek(5000)
             file.write(b'!!')
         with pytest.raises(SystemExit):
-            main(['doctor', '--json'])
+            main(['doctor', '--check', '--json'])
         row = json.loads(capsys.readouterr().out)['estimators']['dice_standin']
         assert not row['ready']
         assert row['missing'][0]['state'] == 'corrupted'

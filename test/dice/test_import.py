@@ -123,6 +123,22 @@ def test_a_flipped_byte_is_refused(imported: Path, name: str, share: float) -> N
         flip()
 
 
+def test_a_quick_look_sees_another_size_but_no_flipped_byte(imported: Path) -> None:
+    path = imported / 'mano.npz'
+    content = path.read_bytes()
+    try:
+        path.write_bytes(content[:-1] + b'!')
+        assert check_imported(imported, every_byte=False).state is ModelState.PRESENT
+        assert check_imported(imported).state is ModelState.CORRUPTED
+        path.write_bytes(content[:-1])
+        status = check_imported(imported, every_byte=False)
+        assert status.state is ModelState.CORRUPTED
+        assert 'mano.npz' in status.note
+    finally:
+        path.write_bytes(content)
+    assert check_imported(imported).state is ModelState.PRESENT
+
+
 @pytest.mark.parametrize('name', [*FILES, MANIFEST])
 def test_a_file_that_is_gone_is_refused(imported: Path, name: str, tmp_path: Path) -> None:
     (imported / name).rename(tmp_path / name)
