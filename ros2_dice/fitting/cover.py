@@ -2,6 +2,7 @@
 """Which face points a hand hides."""
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -28,17 +29,20 @@ def trust_beside_hands(face_px: FloatArray, hands_px: Sequence[FloatArray]) -> F
     trust = None
     low, high = face_px.min(axis=0), face_px.max(axis=0)
     for hand_px in hands_px:
-        width = FINGER_WIDTH * float(np.linalg.norm(hand_px[9] - hand_px[0]))
-        if (hand_px.max(axis=0) + width < low).any() or (hand_px.min(axis=0) - width > high).any():
+        width = FINGER_WIDTH * math.dist(hand_px[9], hand_px[0])
+        first, last = hand_px.min(axis=0) - width, hand_px.max(axis=0) + width
+        if (last < low).any() or (first > high).any():
             continue
-        near = np.flatnonzero(((face_px > hand_px.min(axis=0) - width)
-                               & (face_px < hand_px.max(axis=0) + width)).all(axis=1))
-        start = hand_px[_BONES[:, 0]]
-        bone_x, bone_y = (hand_px[_BONES[:, 1]] - start).T
-        x, y = (face_px[near, None] - start).transpose(2, 0, 1)
-        along = (x * bone_x + y * bone_y) / np.maximum(bone_x ** 2 + bone_y ** 2, 1e-9)
-        along = np.clip(along, 0.0, 1.0)
-        x, y = x - along * bone_x, y - along * bone_y
+        near = np.flatnonzero(((face_px > first) & (face_px < last)).all(axis=1))
+        ends = hand_px[_BONES].transpose(1, 2, 0)  # (2, 2, B)
+        start_x, start_y = ends[0]
+        bone_x, bone_y = ends[1] - ends[0]
+        face_x, face_y = face_px[near].T
+        x, y = face_x[:, None] - start_x, face_y[:, None] - start_y
+        along = (x * bone_x + y * bone_y) / np.maximum(bone_x * bone_x + bone_y * bone_y, 1e-9)
+        np.clip(along, 0.0, 1.0, out=along)
+        x -= along * bone_x
+        y -= along * bone_y
         covered = near[(x * x + y * y).min(axis=1) < width ** 2]
         if len(covered):
             trust = np.ones(len(face_px)) if trust is None else trust

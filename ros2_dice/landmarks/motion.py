@@ -2,6 +2,8 @@
 """Where a hand that moves fast will be in the next frame."""
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import numpy.typing as npt
 
@@ -27,8 +29,8 @@ class Motion:
         speed, before = np.zeros(2), self._speed
         if self._place is not None and 0 < gap_s <= _LONGEST_S:
             speed = (place - self._place) / gap_s
-        change = float(np.linalg.norm(speed - before))
-        self._steady = change < _CHANGE * float(np.linalg.norm(speed))
+        change = math.hypot(*(speed - before).tolist())
+        self._steady = change < _CHANGE * math.hypot(*speed.tolist())
         self._place, self._stamp_ns, self._speed = place, stamp_ns, speed
 
     def step_px(self, stamp_ns: int) -> tuple[float, float]:

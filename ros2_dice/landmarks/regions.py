@@ -71,9 +71,9 @@ def rotated_box(points_px: FloatArray, angle_rad: float,
     """Return centre (2,) and extent (2,) [px] of the tight box turned by an angle."""
     c, s = math.cos(angle_rad), math.sin(angle_rad)
     turn = np.array(((c, s), (-s, c)))
-    turned = points_px @ turn.T
-    low, high = turned.min(axis=0), turned.max(axis=0)
-    return turn.T @ (0.5 * (low + high)), high - low
+    turned = turn @ points_px.T
+    low, high = np.minimum.reduce(turned, 1), np.maximum.reduce(turned, 1)
+    return (0.5 * (low + high)) @ turn, high - low
 
 
 def follow(old: Region, new: Region) -> Region:

@@ -188,7 +188,7 @@ class PersonTracker:
                 frame, region._replace(cx_px=region.cx_px + x, cy_px=region.cy_px + y))
         if hand is None or _fit_of_square(hand) < _WELL_SEEN:
             plain = self._networks.hand.observe(frame, follow(track.last.roi, region))
-            hand = max((plain, hand or plain), key=_fit_of_square)
+            hand = plain if hand is None else max((plain, hand), key=_fit_of_square)
         threshold = self._settings.number('detection.hand_threshold')
         seen = track.belief.add(hand.score, threshold)
         after = hand_from_landmarks(hand.points_px, mirrored)
