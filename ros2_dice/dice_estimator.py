@@ -17,9 +17,10 @@ from ros2_dice.bodies.rotation import nearest_rotation
 from ros2_dice.contact import HeadSurface
 from ros2_dice.dice.choosing import Upgrade
 from ros2_dice.dice.crops import united
-from ros2_dice.dice.engines import engine_for, infer
+from ros2_dice.dice.engines import engine_for
 from ros2_dice.dice.folder import model_folder
 from ros2_dice.dice.imported import ImportedModel, load_imported
+from ros2_dice.dice.inference import Inference
 from ros2_dice.dice.people import (
     NOMINAL_DT_S,
     HandMemory,
@@ -29,8 +30,7 @@ from ros2_dice.dice.people import (
     looks_at,
 )
 from ros2_dice.dice.placement import Placement, TrueSize, place, unmirrored
-from ros2_dice.dice.postprocess import Behaviour, Captured, Outputs, capture
-from ros2_dice.dice.preprocess import network_input
+from ros2_dice.dice.postprocess import Behaviour, Captured, Outputs
 from ros2_dice.dice.smooth import OutputFilter, PlaceFilter, ScriptFilter
 from ros2_dice.dice.touching import TouchFinder
 from ros2_dice.errors import AssetError, EstimatorError
@@ -93,6 +93,7 @@ class DiceEstimator:
         self._tracker = None if Behaviour.from_settings(settings).centre_crop else \
             PersonTracker(settings, directory)
         self._engine = engine or engine_for(model, settings)
+        self._inference = Inference(self._engine, self._right, self._head)
         self._blas = ThreadpoolController().select(user_api='blas')
         self._times_s: dict[str, float] = {}
         self.apply(settings)
@@ -128,17 +129,16 @@ class DiceEstimator:
             frame.width_px, frame.height_px, self._settings.number('camera.horizontal_fov'))
         people, looks = self._looks(frame)
         asked = [look for look in looks if look.hand_fresh or self._memory(look).captured is None]
-        looked_s = time.perf_counter()
-        batch = network_input(frame, [look.square for look in asked],
-                              exact=self._behaviour.exact_resize)
-        cropped_s = time.perf_counter()
-        answers = infer(self._engine, batch) if asked else {}
-        rows = [Outputs.row(answers, row) for row in range(len(asked))]
+        rows = self._inference.outputs(frame, [look.square for look in asked],
+                                       exact=self._behaviour.exact_resize)
         _require_finite(rows)
         inferred_s = time.perf_counter()
         with self._blas.limit(limits=1):  # products too small for threads that go on spinning
-            for look, outputs in zip(asked, rows):
-                self._remember(look, outputs, frame)
+            filtered = [self._filtered(look, outputs, frame)
+                        for look, outputs in zip(asked, rows)]
+            for look, captured in zip(asked, self._inference.captured(filtered,
+                                                                      self._behaviour)):
+                self._remember(look, captured)
             sights = [self._sight(look, camera, look in asked) for look in looks]
             meshes_s = time.perf_counter()
             estimates: list[HandFaceEstimate] = []
@@ -148,9 +148,8 @@ class DiceEstimator:
         end_s = time.perf_counter()
         self._times_s = {
             **(self._tracker.stage_times_s if self._tracker is not None else {}),
-            'crop': cropped_s - looked_s, 'network': inferred_s - cropped_s,
-            'meshes': meshes_s - inferred_s, 'contact': end_s - meshes_s,
-            'total': end_s - start_s}
+            **self._inference.stage_times_s, 'meshes': meshes_s - inferred_s,
+            'contact': end_s - meshes_s, 'total': end_s - start_s}
         return tuple(sorted(estimates, key=lambda one: (one.person_id, one.hand_id)))
 
     def apply(self, settings: Settings) -> None:
@@ -177,7 +176,7 @@ class DiceEstimator:
         """Release the networks."""
         if self._tracker is not None:
             self._tracker.close()
-        self._engine.close()
+        self._inference.close()
 
     def _looks(self, frame: Frame) -> tuple[dict[str, PersonObservation], list[Look]]:
         """Return who is there and where to look; people who are gone are forgotten."""
@@ -198,16 +197,20 @@ class DiceEstimator:
     def _memory(self, look: Look) -> HandMemory:
         return self._memories[look.person_id].of(look.hand_id)
 
-    def _remember(self, look: Look, outputs: Outputs, frame: Frame) -> None:
-        """Filter what the network says about one square, and keep it."""
+    def _filtered(self, look: Look, outputs: Outputs, frame: Frame) -> Outputs:
+        """Return what the network says about one square in the light of what it said before."""
         memory = self._memory(look)
         timeout_s = self._settings.number('tracking.timeout')
         step_s = memory.clock.step_s(frame.stamp_ns, timeout_s)
         if step_s is None or (memory.square or look.square).mirrored != look.square.mirrored:
             memory.outputs, memory.script = OutputFilter(), ScriptFilter()
-        if not self._behaviour.smooth_by_frame:
-            outputs = memory.outputs.update(outputs, step_s or NOMINAL_DT_S, self._smoothing)
-        captured = capture(outputs, self._right, self._head, self._behaviour)
+        if self._behaviour.smooth_by_frame:
+            return outputs
+        return memory.outputs.update(outputs, step_s or NOMINAL_DT_S, self._smoothing)
+
+    def _remember(self, look: Look, captured: Captured) -> None:
+        """Keep the meshes of one square."""
+        memory = self._memory(look)
         if self._behaviour.smooth_by_frame and self._smoothing.enabled:
             captured = memory.script.update(captured)
         memory.square, memory.seen = look.square, captured

@@ -11,14 +11,17 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 from ros2_dice.dice.rungs import DiceNetworks, Weights
 from ros2_dice.errors import DiceError, EngineError
 from ros2_dice.parameters import Settings
-from ros2_dice.runtime import usable_threads
+from ros2_dice.runtime import Engine, usable_threads
+from ros2_dice.runtime.batching import SIZES, Batches
 from ros2_dice.runtime.cache import EngineCache, Say, cache_folder
-from ros2_dice.runtime.ladder import BUILD_COMMAND, Ladder, Wish
+from ros2_dice.runtime.ladder import BUILD_COMMAND, Cancelled, Ladder, Wish
 from ros2_dice.runtime.processor import cuda_driver
+from ros2_dice.runtime.protocol import on_device
 from ros2_dice.runtime.rung import Choice, Progress, silent
 from ros2_dice.runtime.serving import Builder, ServingEngine
 
@@ -38,10 +41,10 @@ def wish_of(settings: Settings) -> Wish:
                 settings.text('backend.precision'))
 
 
-def make_ladder(weights: Weights, settings: Settings, say: Say = lambda line: None, *,
-                batch: int = 1) -> tuple[Ladder, DiceNetworks]:
+def make_ladder(weights: Weights, settings: Settings, say: Say = lambda line: None,
+                ) -> tuple[Ladder, DiceNetworks]:
     """
-    Return the ladder of a network, and the network.
+    Return the ladder of a network for a batch of 1, and the network.
 
     Raises:
         EngineError: others than the user may write into the cache.
@@ -50,15 +53,32 @@ def make_ladder(weights: Weights, settings: Settings, say: Say = lambda line: No
     networks = DiceNetworks(weights, cache,
                             settings.integer('backend.threads') or usable_threads())
     device = settings.text('backend.device')
-    gpu = device if device.startswith('cuda') else 'cuda:0'
     limit_mib = settings.integer('backend.memory_limit')
     if limit_mib and device != 'cpu' and cuda_driver():
         from ros2_dice.runtime.torch_engine import limit_memory
 
-        limit_memory(gpu, limit_mib)
-    rungs = networks.rungs(device=gpu, batch=batch)
-    return Ladder(rungs, cache=cache, identity=networks.identity,
-                  referee=networks.referee), networks
+        limit_memory(_gpu(device), limit_mib)
+    return ladder_for(networks, device, 1), networks
+
+
+def ladder_for(networks: DiceNetworks, device: str, batch: int) -> Ladder:
+    """
+    Return the ladder of a network for a batch.
+
+    Args:
+        device: as parameter `backend.device`.
+    """
+    return Ladder(networks.rungs(device=_gpu(device), batch=batch), cache=networks.cache,
+                  identity=networks.identity, referee=networks.referee)
+
+
+def _gpu(device: str) -> str:
+    return device if device.startswith('cuda') else 'cuda:0'
+
+
+def like(choice: Choice) -> Wish:
+    """Return the wish for an engine of the same kind, device and precision."""
+    return Wish(choice.verdict.name, choice.verdict.device, choice.verdict.precision)
 
 
 class Upgrade(ServingEngine):
@@ -79,14 +99,14 @@ class Upgrade(ServingEngine):
         self._said: deque[str] = deque(maxlen=_KEPT_LINES)
         self._listener: Say | None = None
         self._settings = settings
-        self._ladder, _ = make_ladder(weights, settings, self._say)
+        self._ladder, self._networks = make_ladder(weights, settings, self._say)
         self._wish = wish_of(settings)
         self._starting = threading.Lock()
         self._changing = threading.Lock()
         self._builder: Builder | None = None
         self._progress = ''
         self._error = ''
-        super().__init__(self._first())
+        super().__init__(self._in_batches(self._first()))
         self._say(self.choice.text())
 
     @property
@@ -148,6 +168,23 @@ class Upgrade(ServingEngine):
             return Choice(choice.engine, choice.verdict, (*missing, choice.verdict),
                           choice.engine_id)
 
+    def _in_batches(self, choice: Choice) -> Choice:
+        """
+        Return a choice with engines like it for several crops at once, where that is quicker.
+
+        On a CPU it is not: one crop keeps all cores busy.
+        """
+        if on_device(choice.engine) is None:
+            return choice
+        wish = like(choice)
+
+        def make(size: int) -> Engine:
+            return ladder_for(self._networks, wish.device, size).choose(wish, build=False).engine
+
+        batches = Batches(make, single=choice.engine, say=self._say)
+        batches.prepare()
+        return replace(choice, batches=batches)
+
     def _built_part(self, row: Report) -> None:
         words = ' '.join(str(row[name]) for name in ('stage', 'detail') if row.get(name))
         if words:
@@ -172,10 +209,10 @@ class Upgrade(ServingEngine):
                 choice = self._ladder.choose(self._wish, build=False)
                 if (choice.engine_id, choice.verdict) == (
                         self.choice.engine_id, self.choice.verdict):
-                    choice.engine.close()
+                    choice.close()
                     self._say(f'nothing better was found: {choice.text()}')
                 else:
-                    self.offer(choice)
+                    self.offer(self._in_batches(choice))
                     self._say(f'changed over to {choice.text()}')
         except DiceError as fault:
             self._error = fault.text()
@@ -211,6 +248,8 @@ def build(weights: Weights, settings: Settings, *, force: bool = False,
     """
     Build here and now what is missing on the way to the best engine.
 
+    On a GPU the same is built for several crops at once, too.
+
     Args:
         force: build also what is there.
         done: called with the choice before its engine is released.
@@ -218,8 +257,16 @@ def build(weights: Weights, settings: Settings, *, force: bool = False,
     Raises:
         EngineError: nothing that is asked for can run or be built.
     """
-    ladder, _ = make_ladder(weights, settings, say)
+    ladder, networks = make_ladder(weights, settings, say)
     choice = ladder.choose(wish_of(settings), build=True, force=force, progress=progress)
+    if choice.engine_id and on_device(choice.engine) is not None:
+        try:
+            larger = ladder_for(networks, choice.engine.device, SIZES[-1])
+            larger.choose(like(choice), build=True, force=force, progress=progress).close()
+        except Cancelled:
+            raise
+        except EngineError as error:
+            say(f'hands are asked one after another: {error.text()}')
     done(choice)
-    choice.engine.close()
+    choice.close()
     return choice

@@ -1,122 +1,147 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-From a frame in host memory to meshes in host memory, with nothing but two copies on the way.
+From a frame in host memory to meshes in host memory on a device, with few copies on the way.
 
-Crop, network and bodies run on the device, on one stream; network and bodies are recorded as one
-graph where the device has graphs. On a CPU the same code runs without copies.
+The frame goes up once; all crops are made there, where the network reads them, and what it says
+comes back in one copy. The filters over parameters lie between network and bodies and stay on the
+host: 223 numbers of each hand go up again, and all bodies of a frame come back in one copy. Host
+buffers are pinned and reused. On a CPU the same code runs; tests do.
 """
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ros2_dice.bodies import ParametricHand, ParametricHead
-from ros2_dice.bodies.parametric_head import VERTICES
+from ros2_dice.bodies import ParametricHand, ParametricHead, PosedBody
 from ros2_dice.bodies.torch_bodies import TorchHand, TorchHead
 from ros2_dice.dice.device_input import device_input
-from ros2_dice.dice.postprocess import PRESENCE_THRESHOLD
-from ros2_dice.dice.preprocess import SIZE, Square
-from ros2_dice.runtime.protocol import FloatTensor
-from ros2_dice.runtime.torch_engine import TorchEngine
+from ros2_dice.dice.postprocess import Outputs
+from ros2_dice.dice.preprocess import Square
+from ros2_dice.dice.rungs import INPUT
+from ros2_dice.errors import EngineError
+from ros2_dice.runtime.batching import Batches
+from ros2_dice.runtime.protocol import Engine, FloatTensor, on_device
+from ros2_dice.runtime.torch_engine import TorchEngine, out_of_memory_named
 from ros2_dice.types import Frame
 
-
-class Meshes(NamedTuple):
-    """Of each crop, about the centroid of the head that is not deformed."""
-
-    hand: Tensor
-    """(N, 778, 3) [m]."""
-    head: Tensor
-    """(N, 5023, 3), deformed [m]."""
-    hand_contact: Tensor
-    """(N, 778) probability."""
-    head_contact: Tensor
-    """(N, 5023) probability."""
-    presence: Tensor
-    """(N, 1) probability."""
-    cam_param: Tensor
-    """(N, 3)."""
+_POSES = {'rh_betas': 10, 'rh_rot': 3, 'rh_pose': 45, 'rh_transl': 3, 'face_shape': 100,
+          'face_exp': 50, 'face_pose': 6, 'face_rot': 3, 'face_transl': 3}
+"""What bodies are posed by, in the order of `BodyNetwork`'s input."""
+_RESULTS = ('hand_vertices', 'hand_joints', 'hand_rotations',
+            'head_vertices', 'head_joints', 'head_rotations')
 
 
-class MeshNetwork(nn.Module):
+class BodyNetwork(nn.Module):
     """
-    Network and bodies as one module, as `postprocess.capture` puts them together.
+    Both bodies as one module.
 
     Args:
-        network: gives a `DiceOutput` or a `ParametricOutput`; in float32 or mixed precision.
         hand: the right hand.
         head: the head.
     """
 
-    keep: Tensor
-
-    def __init__(self, network: nn.Module, hand: ParametricHand, head: ParametricHead) -> None:
+    def __init__(self, hand: ParametricHand, head: ParametricHead) -> None:
         super().__init__()
-        self.network = network
         self.hand = TorchHand(hand)
         self.head = TorchHead(head)
-        keep = torch.ones(VERTICES, 1)
-        keep[torch.as_tensor(head.neck)] = 0.0
-        self.register_buffer('keep', keep)
 
-    def forward(self, image: Tensor) -> Meshes:
-        """Return meshes of (N, 3, 224, 224)."""
-        out = self.network(image)
-        hand = self.hand(out.rh_betas, out.rh_rot, out.rh_pose, out.rh_transl).vertices_m
-        head = self.head(out.face_shape, out.face_exp, out.face_pose, out.face_rot,
-                         out.face_transl).vertices_m
-        centre = head.mean(1, keepdim=True)
-        touching = out.presence[:, :, None] > PRESENCE_THRESHOLD
-        deformation = torch.where(touching, out.deform_ungated * self.keep, 0.0)
-        return Meshes(hand - centre, head - centre - deformation,
-                      torch.minimum(out.hand_contact.flatten(1), out.presence),
-                      torch.minimum(out.head_contact.flatten(1), out.presence),
-                      out.presence, out.cam_param)
+    def forward(self, poses: Tensor) -> tuple[Tensor, ...]:
+        """Return vertices, joints [m] and rotations of hands and heads for numbers (N, 223)."""
+        parts = poses.split(list(_POSES.values()), 1)
+        return (*self.hand(*parts[:4]), *self.head(*parts[4:]))
 
 
 class DevicePath:
     """
-    Runs frames of one size.
+    What a frame passes through on a device, beside the network.
 
     Args:
-        module: on the device.
-        width_px, height_px: of the frames.
-        batch: crops of a frame.
+        hand: the RIGHT hand.
+        head: the head.
         device: cpu or cuda:N.
-        precision: what the network computes in, for the record.
         threads: CPU threads on a CPU.
 
     Raises:
-        OutOfMemory: the device has too little.
+        OutOfMemory: the device has too little even for one hand.
     """
 
-    def __init__(self, module: MeshNetwork, width_px: int, height_px: int, *, batch: int = 1,
-                 device: str = 'cpu', precision: str = 'fp32', threads: int = 0) -> None:
-        self._engine = TorchEngine(module, 'image', (batch, 3, SIZE, SIZE), Meshes._fields,
-                                   device=device, precision=precision, threads=threads)
-        pinned = device != 'cpu'
-        self._host = torch.zeros(height_px, width_px, 3, dtype=torch.uint8, pin_memory=pinned)
-        self._frame = self._host.to(device)
+    def __init__(self, hand: ParametricHand, head: ParametricHead, device: str,
+                 threads: int = 0) -> None:
+        self.device = device
+        with out_of_memory_named('bodies'):
+            module = BodyNetwork(hand, head).eval().requires_grad_(False).to(device)
+        self._bodies: Batches[TorchEngine] = Batches(lambda size: TorchEngine(
+            module, 'poses', (size, sum(_POSES.values())), _RESULTS, device=device,
+            threads=threads))
+        self._bodies.prepare()
+        self._host = torch.zeros(0, 0, 3, dtype=torch.uint8)
+        self._frame = self._host
 
-    def run(self, frame: Frame, squares: Sequence[Square]) -> Mapping[str, FloatTensor]:
+    def outputs(self, engines: Batches[Engine], frame: Frame, squares: Sequence[Square],
+                ) -> Mapping[str, FloatTensor]:
         """
-        Return the arrays of `Meshes`, valid until the next call.
+        Return what the network says about squares of a frame, arrays (N, ...).
 
         Args:
-            frame: of the size that was given.
-            squares: as many as the batch has.
+            engines: each a `DeviceEngine` on this device.
+            frame: of any size; another than the last one's costs new buffers.
+            squares: at least one.
+
+        Raises:
+            OutOfMemory: the device has too little even for one.
+            EngineError: the engine fails.
         """
-        self._host.numpy()[:] = frame.pixels
-        with self._engine.on_stream():
-            if self._frame is not self._host:
-                self._frame.copy_(self._host, non_blocking=True)
-            self._engine.device_input.copy_(
-                device_input(self._frame, squares, rgb=frame.channel_order == 'rgb'))
-            return self._engine.run_in_place()
+        sent = False
+
+        def work(engine: Engine, rows: list[int]) -> Mapping[str, FloatTensor]:
+            nonlocal sent
+            there = on_device(engine)
+            if there is None:
+                raise EngineError(f'the {engine.name} engine', state='not on a device',
+                                  expected='one whose input can be filled there')
+            with there.on_stream():
+                if not sent:
+                    self._send(frame)
+                there.place(INPUT).copy_(device_input(
+                    self._frame, [squares[row] for row in rows],
+                    rgb=frame.channel_order == 'rgb'))
+                outputs = there.run_in_place()  # waits: the frame is there, too
+            sent = True
+            return outputs
+
+        return engines.run(len(squares), work)
+
+    def posed(self, rows: Sequence[Outputs]) -> list[tuple[PosedBody, PosedBody]]:
+        """
+        Return hand and head of each row, as `ParametricHand.posed` and `ParametricHead.posed` do.
+
+        Args:
+            rows: at least one.
+
+        Raises:
+            OutOfMemory: the device has too little even for one.
+        """
+        found = self._bodies.infer({'poses': np.stack([
+            np.concatenate([getattr(row, name) for name in _POSES]).astype(np.float32)
+            for row in rows])})
+        arrays = [found[name].astype(np.float64) for name in _RESULTS]
+        return [(PosedBody(*(array[row] for array in arrays[:3])),
+                 PosedBody(*(array[row] for array in arrays[3:]))) for row in range(len(rows))]
 
     def close(self) -> None:
-        """Release the engine."""
-        self._engine.close()
+        """Release the device's memory."""
+        self._bodies.close()
+        self._host = self._frame = torch.zeros(0, 0, 3, dtype=torch.uint8)
+
+    def _send(self, frame: Frame) -> None:
+        """Send a frame to the device."""
+        pinned = self.device != 'cpu'
+        if self._host.shape != frame.pixels.shape:
+            self._host = torch.zeros(frame.pixels.shape, dtype=torch.uint8, pin_memory=pinned)
+            self._frame = self._host.to(self.device)  # itself on a CPU
+        self._host.numpy()[:] = frame.pixels
+        if pinned:
+            self._frame.copy_(self._host, non_blocking=True)

@@ -1,11 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which engine runs the network of an imported model, and how it is asked."""
+"""Which engine runs the network of an imported model."""
 from __future__ import annotations
-
-from collections.abc import Mapping
-
-import numpy as np
-import numpy.typing as npt
 
 from ros2_dice.dice.choosing import Upgrade
 from ros2_dice.dice.imported import ImportedModel
@@ -13,7 +8,6 @@ from ros2_dice.dice.rungs import INPUT, SHAPE, Weights
 from ros2_dice.errors import EstimatorError
 from ros2_dice.parameters import Settings
 from ros2_dice.runtime import Engine, usable_threads
-from ros2_dice.runtime.rung import run_sample
 
 
 def engine_for(model: ImportedModel, settings: Settings) -> Engine:
@@ -48,15 +42,3 @@ def engine_for(model: ImportedModel, settings: Settings) -> Engine:
     mask_tokens(network)
     threads = settings.integer('backend.threads') or usable_threads()
     return TorchEngine(network, INPUT, (1, *SHAPE), DiceOutput._fields, threads=threads)
-
-
-def infer(engine: Engine, batch: npt.NDArray[np.float32]
-          ) -> Mapping[str, npt.NDArray[np.float32]]:
-    """
-    Return the network's outputs for any number of crops, whatever the engine's own batch.
-
-    Args:
-        engine: from `engine_for`.
-        batch: (N, 3, 224, 224), N > 0, see `preprocess.network_input`.
-    """
-    return run_sample(engine, {INPUT: batch})

@@ -165,7 +165,8 @@ class Captured:
 
 
 def capture(outputs: Outputs, hand: ParametricHand, head: ParametricHead,
-            behaviour: Behaviour = Behaviour()) -> Captured:
+            behaviour: Behaviour = Behaviour(),
+            bodies: tuple[PosedBody, PosedBody] | None = None) -> Captured:
     """
     Return the meshes of one crop.
 
@@ -174,10 +175,12 @@ def capture(outputs: Outputs, hand: ParametricHand, head: ParametricHead,
         hand: the RIGHT hand.
         head: the head.
         behaviour: which quirks to follow.
+        bodies: hand and head as the outputs pose them; None = they are posed here.
     """
-    posed_hand = hand.posed(outputs.rh_betas, outputs.rh_rot, outputs.rh_pose, outputs.rh_transl)
-    posed_head = head.posed(outputs.face_shape, outputs.face_exp, outputs.face_pose,
-                            outputs.face_rot, outputs.face_transl)
+    posed_hand, posed_head = bodies or (
+        hand.posed(outputs.rh_betas, outputs.rh_rot, outputs.rh_pose, outputs.rh_transl),
+        head.posed(outputs.face_shape, outputs.face_exp, outputs.face_pose, outputs.face_rot,
+                   outputs.face_transl))
     centre = posed_head.vertices_m.mean(0, dtype=np.float64)
     posed_hand, posed_head = shifted(posed_hand, -centre), shifted(posed_head, -centre)
     open_gate = not behaviour.presence_gate or outputs.presence > behaviour.presence_threshold

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from weakref import WeakValueDictionary
 
 import numpy as np
 
@@ -82,6 +83,9 @@ class DiceNetworks:
         self.weights = weights
         self.cache = cache
         self.threads = threads
+        # Gone with the last engine that uses them.
+        self._placed: WeakValueDictionary[tuple[str, ...], torch.nn.Module] = \
+            WeakValueDictionary()
         self.referee = Referee(self._reference, lambda *pair: self._measure(*pair), LIMITS)
 
     @cached_property
@@ -163,9 +167,11 @@ class DiceNetworks:
                                  precision='fp16', batch=batch)
                     for library in ('tensorrt', 'tensorrt_rtx')]
         graphs = [TorchRung(self.module, INPUT, SHAPE, self.names, device=device,
-                            precision=precision, batch=batch) for precision in ('fp16', 'fp32')]
+                            precision=precision, batch=batch, placed=self._placed)
+                  for precision in ('fp16', 'fp32')]
         graphs += [TorchRung(self.module, INPUT, SHAPE, self.names, device=device,
-                             precision='fp16', batch=batch, compiled=True)] * every
+                             precision='fp16', batch=batch, compiled=True,
+                             placed=self._placed)] * every
         onnx = OnnxRung(lambda: self.onnx('fp32', batch), threads=self.threads, batch=batch)
         torch = TorchRung(self.module, INPUT, SHAPE, self.names, batch=batch,
                           threads=self.threads)

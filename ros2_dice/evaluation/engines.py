@@ -200,13 +200,12 @@ def _measure(name: str, plan: Plan, reference: Way, reference_s: list[float],
                 say(f'{name}: batch {size}')
                 times_s = way.ask('batch', size=size, runs=max(3, plan.runs // size))['times_s']
                 row['throughput_hz'][str(size)] = round(size / float(np.median(times_s)), 3)
-        if name.startswith('cuda_graph') and not name.endswith('compiled'):
-            row['frame_to_meshes_ms'] = {}
-            for size in (1, 4):
-                say(f'{name}: 1280x720 frame to meshes, {size} crops')
-                times_s = way.ask('path', size_px=(1280, 720), batch=size,
-                                  runs=plan.runs)['times_s']
-                row['frame_to_meshes_ms'][str(size)] = _row(times_s)['latency_ms']
+        row['frame_to_meshes_ms'] = {}
+        for size in sorted({1, max(plan.batches)}):
+            say(f'{name}: 1280x720 frame to meshes, {size} crops')
+            times_s = way.ask('path', size_px=(1280, 720), batch=size,
+                              runs=max(3, plan.runs // size))['times_s']
+            row['frame_to_meshes_ms'][str(size)] = _row(times_s)['latency_ms']
     return row
 
 

@@ -23,12 +23,15 @@ from ros2_dice.dice.choosing import make_ladder
 from ros2_dice.dice.rungs import INPUT, SHAPE, Weights
 from ros2_dice.errors import DiceError
 from ros2_dice.parameters import Settings
+from ros2_dice.runtime.batching import Batches
 from ros2_dice.runtime.ladder import Ladder
-from ros2_dice.runtime.protocol import Engine
-from ros2_dice.runtime.rung import Rung, run_sample, silent
+from ros2_dice.runtime.protocol import Engine, on_device
+from ros2_dice.runtime.rung import Choice, Rung, State, Verdict, run_sample, silent
+from ros2_dice.runtime.serving import ServingEngine
 
 REFERENCE, SIMPLIFIED = 'reference_eager', 'simplified_eager'
 """Ways that are no rungs: the network as published, and simplified, in torch as it is."""
+_WARM_UPS = 3
 
 
 class Child:
@@ -49,6 +52,7 @@ class Child:
         self._weights = weights
         self._ladder, self._networks = make_ladder(weights, settings)
         self._engine: Engine | None = None
+        self._payloads: dict[int, memoryview] = {}
 
     def answer(self, command: Mapping[str, Any]) -> dict[str, Any]:
         """Return the answer to a command; its key `do` names a method."""
@@ -60,12 +64,7 @@ class Child:
         built = False
         difference: Mapping[str, float] | None = None
         if self._way in (REFERENCE, SIMPLIFIED):
-            from ros2_dice.runtime.torch_engine import TorchEngine
-
-            module = self._networks.published if self._way == REFERENCE \
-                else self._networks.simplified
-            self._engine = TorchEngine(module, INPUT, (1, *SHAPE), self._networks.names,
-                                       threads=self._networks.threads)
+            self._engine = self._sized(1)
         else:
             rung = self._rung(1)
             key = self._ladder.key(rung)
@@ -99,48 +98,57 @@ class Child:
         """Time a batch of another size on an engine that is built for it and not kept."""
         assert self._engine is not None
         self._engine.close()
-        size = command['size']
+        self._engine = self._sized(command['size'])
+        return {'times_s': timed(self._engine, command['runs'])}
+
+    def path(self, command: Mapping[str, Any]) -> dict[str, Any]:
+        """Time frames from host memory to meshes in host memory, as the estimator makes them."""
+        from ros2_dice.assets import find_asset
+        from ros2_dice.bodies import ParametricHand, ParametricHead, load_open_bodies
+        from ros2_dice.dice.inference import Inference
+        from ros2_dice.dice.postprocess import Behaviour
+        from ros2_dice.dice.preprocess import Square
+        from ros2_dice.types import Frame
+
+        assert self._engine is not None
+        self._engine.close()
+        engine, size = self._sized(1), command['batch']
+        guides = load_open_bodies(find_asset('open_bodies'))
+        batches = Batches(self._sized, tuple({1, size}), single=engine) \
+            if on_device(engine) is not None else None
+        verdict = Verdict(engine.name, engine.precision, '', engine.device, State.CHOSEN)
+        inference = Inference(ServingEngine(Choice(engine, verdict, (verdict,), batches=batches)),
+                              ParametricHand(self._weights.hand, guides.hand_right),
+                              ParametricHead(self._weights.head, guides.head))
+        width_px, height_px = command['size_px']
+        pixels = np.random.default_rng(2).integers(0, 256, (height_px, width_px, 3), np.uint8)
+        frame = Frame(pixels, 0)
+        squares = [Square(100 + 40 * row, 60, 500) for row in range(size)]
+        times_s = []
+        for _ in range(command['runs'] + _WARM_UPS):
+            began_s = time.perf_counter()
+            inference.captured(inference.outputs(frame, squares, exact=False), Behaviour())
+            times_s.append(time.perf_counter() - began_s)
+        inference.close()
+        return {'times_s': times_s[_WARM_UPS:]}
+
+    def _sized(self, size: int) -> Engine:
+        """Return an engine of this way for a batch; what is built for another than 1 is lost."""
         if self._way in (REFERENCE, SIMPLIFIED):
             from ros2_dice.runtime.torch_engine import TorchEngine
 
             module = self._networks.published if self._way == REFERENCE \
                 else self._networks.simplified
-            self._engine = TorchEngine(module, INPUT, (size, *SHAPE), self._networks.names,
-                                       threads=self._networks.threads)
-        else:
-            rung = self._rung(size)
-            payload = rung.build(silent) if rung.built else b''
-            self._engine = rung.load(memoryview(payload))
-        return {'times_s': timed(self._engine, command['runs'])}
-
-    def path(self, command: Mapping[str, Any]) -> dict[str, Any]:
-        """Time frames from host memory to meshes in host memory, everything on the device."""
-        from ros2_dice.assets import find_asset
-        from ros2_dice.bodies import ParametricHand, ParametricHead, load_open_bodies
-        from ros2_dice.dice.device_path import DevicePath, MeshNetwork
-        from ros2_dice.dice.preprocess import Square
-        from ros2_dice.types import Frame
-
-        assert self._engine is not None
-        precision, device = self._engine.precision, self._engine.device
-        self._engine.close()
-        guides = load_open_bodies(find_asset('open_bodies'))
-        module = MeshNetwork(self._networks.module(precision),
-                             ParametricHand(self._weights.hand, guides.hand_right),
-                             ParametricHead(self._weights.head, guides.head)).eval()
-        width_px, height_px = command['size_px']
-        path = DevicePath(module.to(device), width_px, height_px, batch=command['batch'],
-                          device=device, precision=precision, threads=self._networks.threads)
-        pixels = np.random.default_rng(2).integers(0, 256, (height_px, width_px, 3), np.uint8)
-        frame = Frame(pixels, 0)
-        squares = [Square(100 + 40 * row, 60, 500) for row in range(command['batch'])]
-        times_s = []
-        for _ in range(command['runs'] + 3):
-            began_s = time.perf_counter()
-            path.run(frame, squares)
-            times_s.append(time.perf_counter() - began_s)
-        path.close()
-        return {'times_s': times_s[3:]}
+            return TorchEngine(module, INPUT, (size, *SHAPE), self._networks.names,
+                               threads=self._networks.threads)
+        rung = self._rung(size)
+        if not rung.built:
+            return rung.load(memoryview(b''))
+        if size not in self._payloads:
+            entry = self._networks.cache.find(self._ladder.key(rung))
+            self._payloads[size] = entry.payload if entry is not None and entry.payload \
+                else memoryview(rung.build(silent))
+        return rung.load(self._payloads[size])
 
     def _rung(self, batch: int) -> Rung:
         device = self._settings.text('backend.device')

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Protocol
+from contextlib import AbstractContextManager
+from typing import Any, Protocol, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -67,6 +68,30 @@ class Engine(Protocol):
     def close(self) -> None:
         """Release the network; `infer` raises EngineError from here on."""
         ...
+
+
+class DeviceEngine(Engine, Protocol):
+    """An engine whose input may be written where it lies on a device."""
+
+    on_device: bool
+    """False = it has no device of its own: use it as an `Engine`."""
+
+    def place(self, name: str) -> Any:
+        """Return an input's own torch tensor on the device, to be filled inside `on_stream`."""
+        ...
+
+    def on_stream(self) -> AbstractContextManager[None]:
+        """Let work on the device queue up on the engine's own stream."""
+        ...
+
+    def run_in_place(self) -> Mapping[str, FloatTensor]:
+        """Run on what the inputs hold on the device, inside `on_stream`; else as `infer`."""
+        ...
+
+
+def on_device(engine: Engine) -> DeviceEngine | None:
+    """Return an engine as one on a device, None where it is none."""
+    return cast(DeviceEngine, engine) if getattr(engine, 'on_device', False) else None
 
 
 def require_shapes(engine: Engine, label: str, inputs: Mapping[str, tuple[int, ...]],

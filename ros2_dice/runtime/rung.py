@@ -10,6 +10,7 @@ from typing import Protocol
 import numpy as np
 
 from ros2_dice.errors import EngineError
+from ros2_dice.runtime.batching import Batches
 from ros2_dice.runtime.engine_file import Sample
 from ros2_dice.runtime.protocol import Engine, FloatTensor
 
@@ -172,11 +173,19 @@ class Choice:
     verdicts: tuple[Verdict, ...]
     engine_id: str = ''
     """Name of the built engine in the cache, empty = none is built."""
+    batches: Batches[Engine] | None = None
+    """The engine with others like it for several inputs at once; None = one after another."""
 
     @property
     def to_build(self) -> bool:
         """Tell whether a better engine than this one could be built here."""
         return any(v.state is State.MISSING for v in self.verdicts)
+
+    def close(self) -> None:
+        """Release all engines."""
+        if self.batches is not None:
+            self.batches.close()
+        self.engine.close()
 
     def text(self) -> str:
         """Return one line: what serves, its difference, and why better ones do not."""

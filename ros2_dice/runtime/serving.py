@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import subprocess
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
 import numpy as np
 
@@ -55,11 +56,16 @@ class ServingEngine:
 
     def infer(self, values: Mapping[str, FloatTensor]) -> Mapping[str, FloatTensor]:
         """Run the engine in use; see `Engine.infer`."""
+        with self.lent() as choice:
+            return choice.engine.infer(values)
+
+    @contextmanager
+    def lent(self) -> Iterator[Choice]:
+        """Lend what serves: it stays in use meanwhile, and what it gave before is not valid."""
         with self._lock:
-            # Their outputs were valid until this call.
             while self._retired:
-                self._retired.pop().engine.close()
-            return self._choice.engine.infer(values)
+                self._retired.pop().close()
+            yield self._choice
 
     def offer(self, choice: Choice) -> None:
         """
@@ -80,7 +86,7 @@ class ServingEngine:
         """Release all engines."""
         with self._lock:
             for choice in (*self._retired, self._choice):
-                choice.engine.close()
+                choice.close()
             self._retired = []
 
 

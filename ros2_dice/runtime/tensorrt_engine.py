@@ -2,7 +2,9 @@
 """A serialized TensorRT engine behind the `Engine` protocol; torch holds its memory."""
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -12,6 +14,9 @@ from ros2_dice.errors import EngineError
 from ros2_dice.runtime.protocol import FloatTensor, OutOfMemory
 from ros2_dice.runtime.tensorrt_rung import make_logger
 from ros2_dice.runtime.torch_engine import out_of_memory_named
+
+_ALIGNMENT = 64
+"""Of a tensor in numbers: 256 byte."""
 
 
 class TensorRtEngine:
@@ -29,6 +34,8 @@ class TensorRtEngine:
         EngineError: the engine is of another version, GPU or driver.
         OutOfMemory: the device has too little.
     """
+
+    on_device = True
 
     def __init__(self, library: Any, payload: memoryview, *, name: str, device: str,
                  precision: str) -> None:
@@ -58,12 +65,21 @@ class TensorRtEngine:
         self.outputs: Mapping[str, tuple[int, ...]] = shapes[False]
         with out_of_memory_named(name):
             self._stream = torch.cuda.Stream(device)
-            self._on_device = {tensor: torch.zeros(shape, device=device) for tensor, shape in
-                               (*self.inputs.items(), *self.outputs.items())}
-            self._host = {tensor: torch.zeros(shape, pin_memory=True) for tensor, shape in
-                          (*self.inputs.items(), *self.outputs.items())}
+            self._on_device = {tensor: torch.zeros(shape, device=device)
+                               for tensor, shape in self.inputs.items()}
+            self._host = {tensor: torch.zeros(shape, pin_memory=True)
+                          for tensor, shape in self.inputs.items()}
+            # All outputs lie in one piece of memory and come back in one copy.
+            places = _side_by_side(self.outputs)
+            size = max((place.stop for place in places.values()), default=0)
+            self._device_results = torch.zeros(size, device=device)
+            self._host_results = torch.zeros(size, pin_memory=True)
+            for tensor, place in places.items():
+                self._on_device[tensor] = self._device_results[place]
         for tensor, memory in self._on_device.items():
             context.set_tensor_address(tensor, memory.data_ptr())
+        self._arrays = {tensor: self._host_results.numpy()[place].reshape(self.outputs[tensor])
+                        for tensor, place in places.items()}
         self.infer({tensor: self._host[tensor].numpy() for tensor in self.inputs})
 
     def buffer(self, name: str) -> FloatTensor:
@@ -83,19 +99,45 @@ class TensorRtEngine:
                                   expected=f'shape {shape}')
             if value.ctypes.data != memory.ctypes.data:
                 np.copyto(memory, value)
-        with out_of_memory_named(self.name), torch.cuda.stream(self._stream):
+        with self.on_stream():
             for tensor in self.inputs:
                 self._on_device[tensor].copy_(self._host[tensor], non_blocking=True)
-            if not self._context.execute_async_v3(self._stream.cuda_stream):
-                raise EngineError(f'the {self.name} engine', state='broken',
-                                  expected='a run without an error',
-                                  next_step='ros2-dice doctor')
-            for tensor in self.outputs:
-                self._host[tensor].copy_(self._on_device[tensor], non_blocking=True)
-            self._stream.synchronize()
-        return {tensor: self._host[tensor].numpy() for tensor in self.outputs}
+            return self.run_in_place()
+
+    def place(self, name: str) -> torch.Tensor:
+        """Return an input's own place on the device; see `DeviceEngine.place`."""
+        return self._on_device[name]
+
+    @contextmanager
+    def on_stream(self) -> Iterator[None]:
+        """Let work on the device queue up on the engine's own stream."""
+        with out_of_memory_named(self.name), torch.inference_mode(), \
+                torch.cuda.stream(self._stream):
+            yield
+
+    def run_in_place(self) -> Mapping[str, FloatTensor]:
+        """Run on what the inputs hold on the device; see `DeviceEngine.run_in_place`."""
+        running = self._context is not None and self._context.execute_async_v3(
+            self._stream.cuda_stream)
+        if not running:
+            raise EngineError(f'the {self.name} engine', state='broken',
+                              expected='a run without an error', next_step='ros2-dice doctor')
+        self._host_results.copy_(self._device_results, non_blocking=True)
+        self._stream.synchronize()
+        return self._arrays
 
     def close(self) -> None:
         """Release context, engine and buffers."""
         self._context = self._engine = None
         self._on_device = {}
+        self._device_results = torch.empty(0)
+
+
+def _side_by_side(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, slice]:
+    """Return where each tensor lies in one piece of memory, aligned as the library wants it."""
+    places, begin = {}, 0
+    for name, shape in shapes.items():
+        end = begin + math.prod(shape)
+        places[name] = slice(begin, end)
+        begin = -(-end // _ALIGNMENT) * _ALIGNMENT
+    return places

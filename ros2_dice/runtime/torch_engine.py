@@ -4,10 +4,11 @@ A torch module behind the `Engine` protocol: eager on a CPU, replayed as a CUDA 
 
 On a GPU nothing is allocated after the start: inputs and outputs have pinned host buffers and
 fixed places on the device, copies run on one stream of their own, and the module is recorded once
-and replayed.
+and replayed. All outputs come back in one copy.
 """
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -51,7 +52,7 @@ class TorchEngine:
         self._module: nn.Module | None = module
         self._threads = threads
         self._graph: Any = None
-        pinned = device != 'cpu'
+        self.on_device = pinned = device != 'cpu'
         self._host_input = torch.zeros(*shape, pin_memory=pinned)
         self.inputs: Mapping[str, tuple[int, ...]] = {input_name: tuple(shape)}
         with out_of_memory_named(self.name), torch.inference_mode():
@@ -59,14 +60,12 @@ class TorchEngine:
                 self._stream = torch.cuda.Stream(device)
                 self._device_input = self._host_input.to(device)
                 results = self._record()
-                self._device_results = results
             else:
                 results = self._limited()
-        self._host_results = {name: torch.empty(value.shape, pin_memory=pinned)
-                              for name, value in zip(names, results)}
+            self._host_flat = torch.empty(_flat(results).shape, pin_memory=pinned)
         self.outputs: Mapping[str, tuple[int, ...]] = {
-            name: tuple(value.shape) for name, value in self._host_results.items()}
-        self._arrays = {name: value.numpy() for name, value in self._host_results.items()}
+            name: tuple(value.shape) for name, value in zip(names, results)}
+        self._arrays = _views(self._host_flat.numpy(), self.outputs)
 
     def buffer(self, name: str) -> FloatTensor:
         """Return the input's own memory; see `Engine.buffer`."""
@@ -89,15 +88,12 @@ class TorchEngine:
             return self.run_in_place()
 
     def run_in_place(self) -> Mapping[str, FloatTensor]:
-        """Run on what was written to `device_input`, inside `on_stream`; else as `infer`."""
+        """Run on what was written to `place`, inside `on_stream`; else as `infer`."""
         if self._graph is None:
-            results = self._limited()
+            torch.cat(_rows(self._limited()), 1, out=self._host_flat)
         else:
             self._graph.replay()
-            results = self._device_results
-        for result, host in zip(results, self._host_results.values()):
-            host.copy_(result, non_blocking=True)
-        if self._graph is not None:
+            self._host_flat.copy_(self._device_flat, non_blocking=True)
             self._stream.synchronize()
         return self._arrays
 
@@ -111,15 +107,15 @@ class TorchEngine:
                 with torch.cuda.stream(self._stream):
                     yield
 
-    @property
-    def device_input(self) -> Tensor:
-        """Return the input's place on the device, to be filled there."""
+    def place(self, name: str) -> Tensor:
+        """Return the input's own place on the device; see `DeviceEngine.place`."""
+        assert name == self._input_name
         return self._device_input if self._graph is not None else self._host_input
 
     def close(self) -> None:
         """Release module, graph and buffers."""
         self._module = self._graph = None
-        self._device_results = ()
+        self._device_flat = torch.empty(0)
 
     def _limited(self) -> Sequence[Tensor]:
         """Run the module on the CPU with the threads that were given."""
@@ -143,7 +139,28 @@ class TorchEngine:
             self._stream.synchronize()
             self._graph = torch.cuda.CUDAGraph()
             with torch.cuda.graph(self._graph, stream=self._stream):
-                return tuple(self._module(self._device_input))
+                results = tuple(self._module(self._device_input))
+                self._device_flat = _flat(results)
+                return results
+
+
+def _rows(results: Sequence[Tensor]) -> list[Tensor]:
+    return [value.reshape(len(value), -1) for value in results]
+
+
+def _flat(results: Sequence[Tensor]) -> Tensor:
+    """Return all outputs (N, ...) side by side in one tensor (N, M)."""
+    return torch.cat(_rows(results), 1)
+
+
+def _views(flat: FloatTensor, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, FloatTensor]:
+    """Return the outputs that lie side by side, without a copy."""
+    views, begin = {}, 0
+    for name, shape in shapes.items():
+        end = begin + math.prod(shape[1:])
+        views[name] = flat[:, begin:end].reshape(shape)
+        begin = end
+    return views
 
 
 def limit_memory(device: str, limit_mib: int) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import importlib.util
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from typing import TYPE_CHECKING
 
 from ros2_dice.errors import EngineError, install_hint
@@ -31,13 +31,15 @@ class TorchRung:
         threads: CPU threads on a CPU.
         compiled: let torch.compile fuse what it can before the graph is recorded; on a GPU only,
             and it takes minutes the first time.
+        placed: modules on a GPU that engines of other batches share as long as one is in use.
     """
 
     built = False
 
     def __init__(self, module: Callable[[str], nn.Module], input_name: str, shape: Sequence[int],
                  names: Sequence[str], *, device: str = 'cpu', precision: str = 'fp32',
-                 batch: int = 1, threads: int = 0, compiled: bool = False) -> None:
+                 batch: int = 1, threads: int = 0, compiled: bool = False,
+                 placed: MutableMapping[tuple[str, ...], nn.Module] | None = None) -> None:
         self.name = 'torch' if device == 'cpu' else 'cuda_graph'
         self.variant = 'compiled' if compiled else ''
         self.device = device
@@ -49,6 +51,7 @@ class TorchRung:
         self._shape = (batch, *shape)
         self._names = names
         self._threads = threads
+        self._placed = {} if placed is None else placed
 
     def obstacle(self) -> str:
         """Return why it can't run here, empty = it can."""
@@ -80,11 +83,15 @@ class TorchRung:
         """Return a warm engine; see `Rung.load`."""
         from ros2_dice.runtime.torch_engine import TorchEngine, out_of_memory_named
 
-        module = self._module(self.precision)
-        with out_of_memory_named(self.name):
-            if self.device != 'cpu':
-                module = copy.deepcopy(module).to(self.device)  # others share it
-            if self.variant:
-                module.compile(dynamic=False)
+        key = self.device, self.precision, self.variant
+        module = self._placed.get(key)
+        if module is None:
+            module = self._module(self.precision)
+            with out_of_memory_named(self.name):
+                if self.device != 'cpu':
+                    # That of the CPU stays where it is: other rungs use it.
+                    module = self._placed[key] = copy.deepcopy(module).to(self.device)
+                if self.variant:
+                    module.compile(dynamic=False)
         return TorchEngine(module, self._input_name, self._shape, self._names,
                            device=self.device, precision=self.precision, threads=self._threads)

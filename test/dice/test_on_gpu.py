@@ -64,3 +64,46 @@ def test_running_out_of_memory_steps_the_batch_down(networks: Any) -> None:
     finally:
         torch.cuda.set_per_process_memory_fraction(1.0, 0)
         batches.close()
+
+
+def test_frames_to_meshes_on_the_gpu_are_those_of_the_cpu(networks: Any) -> None:
+    from ros2_dice.bodies import ParametricHand, ParametricHead, load_open_bodies
+    from ros2_dice.dice.inference import Inference
+    from ros2_dice.dice.postprocess import Behaviour
+    from ros2_dice.dice.preprocess import Square
+    from ros2_dice.dice.rungs import INPUT, SHAPE
+    from ros2_dice.runtime.batching import Batches
+    from ros2_dice.runtime.rung import Choice, State, Verdict
+    from ros2_dice.runtime.serving import ServingEngine
+    from ros2_dice.runtime.torch_rung import TorchRung
+    from ros2_dice.share import share_folder
+    from ros2_dice.types import Frame
+
+    def rung(device: str, size: int) -> TorchRung:
+        return TorchRung(networks.module, INPUT, SHAPE, networks.names, device=device, batch=size)
+
+    def inference(device: str) -> Inference:
+        engine = rung(device, 1).load(memoryview(b''))
+        verdict = Verdict(engine.name, engine.precision, '', device, State.CHOSEN)
+        batches = None if device == 'cpu' else Batches(
+            lambda size: rung(device, size).load(memoryview(b'')), single=engine)
+        return Inference(ServingEngine(Choice(engine, verdict, (verdict,), batches=batches)),
+                         hand, head)
+
+    guides = load_open_bodies(share_folder() / 'model' / 'open_bodies.npz')
+    hand = ParametricHand(networks.weights.hand, guides.hand_right)
+    head = ParametricHead(networks.weights.head, guides.head)
+    rng = np.random.default_rng(0)
+    blobs = rng.integers(0, 256, (18, 32, 3), np.uint8).repeat(40, 0).repeat(40, 1)
+    frame = Frame(blobs, 0, channel_order='rgb')
+    squares = [Square(100, -40, 500), Square(600, 100, 333, mirrored=True), Square(20, 60, 224)]
+    found, wanted = (inference(device) for device in (DEVICE, 'cpu'))
+    pairs = zip(*(one.captured(one.outputs(frame, squares, exact=False), Behaviour())
+                  for one in (found, wanted)))
+    for mine, theirs in pairs:
+        # Crops differ by a grey level here and there, which made-up weights amplify.
+        np.testing.assert_allclose(mine.hand.vertices_m, theirs.hand.vertices_m, atol=0.02)
+        np.testing.assert_allclose(mine.head.vertices_m, theirs.head.vertices_m, atol=0.02)
+        np.testing.assert_allclose(mine.head_contact, theirs.head_contact, atol=0.02)
+    found.close()
+    wanted.close()
