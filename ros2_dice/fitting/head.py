@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ros2_dice.bodies import HeadState, OpenHead
-from ros2_dice.bodies.rotation import nearest_rotation, rotation_matrix
+from ros2_dice.bodies.rotation import nearest_rotation, rotation_matrix, skew
 from ros2_dice.fitting.camera_rays import focal_px, ray_rotation
 from ros2_dice.fitting.priors import SizePrior
 from ros2_dice.types import Camera, FloatArray
@@ -51,7 +51,7 @@ class HeadFit:
 
 
 class _Points:
-    """A choice of landmarks with their derivatives as (3, P, K) float32."""
+    """A choice of landmarks with their derivatives as (3, K, P) float32."""
 
     def __init__(self, head: OpenHead, index: np.ndarray, expressions: np.ndarray) -> None:
         self.index = index
@@ -60,11 +60,11 @@ class _Points:
         # choice of points has its minimum where all of them have it.
         away = np.linalg.norm(head.landmark_rest_m[:, None] - head.landmark_rest_m[index], axis=-1)
         self.weight = np.bincount(away.argmin(axis=1), head.landmark_weight, len(index))
-        dirs = head.landmark_dirs[index].transpose(1, 0, 2).astype(np.float32)
+        dirs = head.landmark_dirs[index].transpose(1, 2, 0).astype(np.float32)
         identities = head.identity_count
-        self.identity = np.ascontiguousarray(dirs[..., :identities])
-        self.expression = np.ascontiguousarray(dirs[..., identities + expressions])
-        self.both = np.concatenate((self.identity, self.expression), axis=-1)
+        self.identity = np.ascontiguousarray(dirs[:, :identities])
+        self.expression = np.ascontiguousarray(dirs[:, identities + expressions])
+        self.both = np.concatenate((self.identity, self.expression), axis=1)
 
 
 class _Problem:
@@ -80,16 +80,17 @@ class _Problem:
         self.mean_focal = math.sqrt(camera.fx_px * camera.fy_px)
         self.sigma_px = max(PICTURE_SIGMA * float(np.ptp(seen, axis=0).max()), 0.1)
         self.ray = ray_rotation(camera, seen.mean(axis=0))[:, 2]
-        self.seen = seen[index] - (camera.cx_px, camera.cy_px)
+        self.seen = seen[index].T - [[camera.cx_px], [camera.cy_px]]
         relief = np.asarray(observation.depth_px, float)[index]
         self.relief = relief - relief.mean()
         self.weight = points.weight if trust is None else points.weight * trust[index]
+        self.root_weight = np.sqrt(self.weight)
         self.fixed = identity
-        self.identities = 0 if identity is not None else points.identity.shape[-1]
+        self.identities = 0 if identity is not None else points.identity.shape[1]
         self.dirs = points.expression if identity is not None else points.both
         self.rest = points.rest
         if identity is not None:
-            self.rest = self.rest + points.identity @ identity.astype(np.float32)
+            self.rest = self.rest + identity.astype(np.float32) @ points.identity
         self.first = _POSE + self.identities
         self.count = self.first + len(expressions)
         self.prior = np.full(self.count, PRIOR_WEIGHT)
@@ -107,19 +108,19 @@ class _Problem:
         """Return the cost and what `step` needs besides."""
         values = self.values(state)
         to_camera = math.exp(state.log_scale) * state.rotation
-        arm = (self.rest + self.dirs @ values.astype(np.float32)).T @ to_camera.T
-        point = arm + state.translation_m
-        depth = np.maximum(point[:, 2], 0.05)
-        picture = (point[:, :2] / depth[:, None] * self.focal - self.seen) / self.sigma_px
-        square = (picture * picture).sum(axis=1)
+        arm = to_camera @ (self.rest + values.astype(np.float32) @ self.dirs)
+        point = arm + state.translation_m[:, None]
+        depth = np.maximum(point[2], 0.05)
+        picture = (point[:2] / depth * self.focal[:, None] - self.seen) / self.sigma_px
+        square = picture[0] * picture[0] + picture[1] * picture[1]
         robust = 1.0 / (1.0 + square / ROBUST ** 2)
-        root = np.sqrt(self.weight) * robust
-        along = arm @ self.ray
+        root = self.root_weight * robust
+        along = self.ray @ arm
         along -= along.mean()
         # The network's depth has its own size: taken as given it would pull the head's distance.
         to_px = self.mean_focal / state.translation_m[2]
-        fitted = float((root * along) @ (root * self.relief)) / max(
-            float((root * along) @ (root * along)), 1e-12)
+        weighed = root * along
+        fitted = float(weighed @ (root * self.relief)) / max(float(weighed @ weighed), 1e-12)
         to_px = min(max(fitted, 0.75 * to_px), 1.33 * to_px)
         relief = (to_px * along - self.relief) * (DEPTH_WEIGHT / self.sigma_px)
         pull = np.zeros(self.count)
@@ -134,32 +135,33 @@ class _Problem:
         """Return the Gauss-Newton step of the unknowns that are not held at a bound."""
         to_camera, arm, point, depth, picture, relief, root, pull, to_px = parts
         count, translation = self.count, state.translation_m
+        (x, y, z), (tx, ty, tz) = arm, translation
         # Each residual is one direction in the camera frame along which a point matters.
         scale = root / (depth * self.sigma_px)
-        beams = np.zeros((3, len(arm), 3))
-        beams[0, :, 0], beams[1, :, 1] = self.focal[0] * scale, self.focal[1] * scale
-        beams[:2, :, 2] = -(point[:, :2] * (self.focal * (scale / depth)[:, None])).T
-        beams[2] = self.ray * (to_px * (DEPTH_WEIGHT / self.sigma_px))
-        rows = np.empty((3, len(arm), count), np.float32)
-        bx, by, bz = beams[..., 0], beams[..., 1], beams[..., 2]
-        x, y, z = arm.T
-        rows[:, :, 0], rows[:, :, 1] = y * bz - z * by, z * bx - x * bz
-        rows[:, :, 2] = x * by - y * bx
-        rows[:, :, 3:5] = beams[:, :, :2] * translation[2]
-        rows[:, :, _Z] = beams @ translation
-        rows[:, :, _SIZE] = bx * x + by * y + bz * z
-        rows[2, :, 3:_POSE] = 0.0
-        local = (beams.reshape(-1, 3) @ to_camera).astype(np.float32).reshape(3, -1, 3)
-        shapes = rows[:, :, _POSE:]
-        np.multiply(local[:, :, 0, None], self.dirs[0], out=shapes)
-        shapes += local[:, :, 1, None] * self.dirs[1]
-        shapes += local[:, :, 2, None] * self.dirs[2]
-        rows[2] -= rows[2].mean(axis=0)
-        rows[2] *= root[:, None].astype(np.float32)
-        flat = rows.reshape(-1, count)
-        error = np.concatenate((picture.T * root, (relief * root)[None])).astype(np.float32)
-        matrix = (flat.T @ flat).astype(float)
-        gradient = (flat.T @ error.ravel()).astype(float) + self.prior * pull
+        beams = np.zeros((3, 3, len(depth)))  # (residual, direction, point)
+        beams[0, 0], beams[1, 1] = fx, fy = self.focal[0] * scale, self.focal[1] * scale
+        beams[0, 2], beams[1, 2] = gx, gy = -point[:2] * (beams[(0, 1), (0, 1)] / depth)
+        deep = self.ray * (float(to_px) * DEPTH_WEIGHT / self.sigma_px)
+        beams[2] = deep[:, None]
+        rows = np.zeros((count, 3, len(depth)), np.float32)
+        rows[0, 0], rows[0, 1] = y * gx, y * gy - z * fy
+        rows[1, 0], rows[1, 1] = z * fx - x * gx, -x * gy
+        rows[2, 0], rows[2, 1] = -y * fx, x * fy
+        rows[:3, 2] = -skew(deep) @ arm
+        rows[3, 0], rows[4, 1] = fx * tz, fy * tz
+        rows[_Z, 0], rows[_Z, 1] = fx * tx + gx * tz, fy * ty + gy * tz
+        rows[_SIZE, 0], rows[_SIZE, 1] = fx * x + gx * z, fy * y + gy * z
+        local = (to_camera.T @ beams).astype(np.float32)
+        shapes = rows[_POSE:]
+        np.multiply(self.dirs[0][:, None], local[:, 0], out=shapes)
+        shapes += self.dirs[1][:, None] * local[:, 1]
+        shapes += self.dirs[2][:, None] * local[:, 2]
+        rows[:, 2] -= rows[:, 2].mean(axis=1)[:, None]
+        rows[:, 2] *= root.astype(np.float32)
+        flat = rows.reshape(count, -1)
+        error = np.concatenate((picture * root, (relief * root)[None])).astype(np.float32)
+        matrix = (flat @ flat.T).astype(float)
+        gradient = (flat @ error.ravel()).astype(float) + self.prior * pull
         matrix.flat[::count + 1] += self.prior + 1e-6
 
         free = np.ones(count, bool)
@@ -233,7 +235,7 @@ class HeadFitter:
             cost, parts = problem.evaluate(state)
             if np.abs(step[:3]).max() < 2e-3 and abs(step[_Z]) < 1e-3:
                 break
-        return HeadFit(state, cost, np.linalg.norm(parts[4], axis=1) * problem.sigma_px)
+        return HeadFit(state, cost, np.hypot(*parts[4]) * problem.sigma_px)
 
     def rigid_start(self, observation: FaceObservation, camera: Camera,
                     size_prior: SizePrior) -> HeadState:
