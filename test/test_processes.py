@@ -292,6 +292,49 @@ def test_watch_stops_everything_when_asked(monkeypatch):
     assert watch([made['first']], lambda: next(calls)) == 0
 
 
+def test_a_process_that_cannot_start_leaves_none_behind(monkeypatch):
+    made = script(monkeypatch, first='import time; time.sleep(60)')
+    begun: list[subprocess.Popen[Any]] = []
+
+    def begin(process: Process) -> subprocess.Popen[Any]:
+        if begun:
+            raise ConfigError('executable rviz2', expected='to be installed')
+        begun.append(start(process))
+        return begun[0]
+
+    monkeypatch.setattr('ros2_dice.ros.processes.start', begin)
+    with pytest.raises(ConfigError, match='rviz2'):
+        watch([made['first'], Process('second', 'second')], lambda: False)
+    assert begun[0].poll() is not None
+
+
+@pytest.mark.parametrize('number', [signal.SIGHUP, signal.SIGTERM, signal.SIGKILL])
+def test_nothing_outlives_the_runner(tmp_path, wait_until, number):
+    noted = tmp_path / 'pid'
+    child = (f'import os, pathlib, time\npathlib.Path({str(noted)!r}).write_text(str(os.getpid()))'
+             '\ntime.sleep(60)')
+    code = ('import sys\nfrom ros2_dice.ros import processes\n'
+            f'processes.command = lambda process: [sys.executable, "-c", {child!r}]\n'
+            'sys.exit(processes.run(lambda: [processes.Process("first", "first")]))')
+    runner = subprocess.Popen([sys.executable, '-c', code])
+    try:
+        assert wait_until(lambda: noted.is_file() and noted.read_text())
+        runner.send_signal(number)
+        assert runner.wait(60) == (-number if number == signal.SIGKILL else 0)
+        assert wait_until(lambda: not alive(int(noted.read_text())))
+    finally:
+        runner.kill()
+        runner.wait()
+
+
+def alive(pid: int) -> bool:
+    """Tell whether a process is there and is more than a remainder without a parent's wait."""
+    try:
+        return Path(f'/proc/{pid}/stat').read_text().rpartition(')')[2].split()[0] != 'Z'
+    except OSError:
+        return False
+
+
 @pytest.mark.parametrize('words', [['rviz:=maybe'], ['imag:=x'], ['params_file:=no.yaml']])
 def test_the_runner_says_what_is_wrong(words, capsys):
     assert main(words) == 2

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ros2_dice.cli.children import end_with_parent
 from ros2_dice.cli.progress import progress_bar
+from ros2_dice.ros.children import end_with_parent
 
 if TYPE_CHECKING:
     from ros2_dice.dice.rungs import Weights

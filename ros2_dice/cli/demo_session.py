@@ -14,7 +14,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ros2_dice.cli.children import end_with_parent
 from ros2_dice.errors import DiceError
 from ros2_dice.parameters import Value
 from ros2_dice.ros.domain import DOMAIN_VARIABLE, DomainClaim
@@ -62,7 +61,7 @@ class _Child:
         self.state: dict[str, Any] = {}
         with log.open('wb') as errors:
             self.popen = start(process, stdout=subprocess.PIPE, stderr=errors,
-                               stdin=subprocess.DEVNULL, preexec_fn=end_with_parent)
+                               stdin=subprocess.DEVNULL)
         self._thread = threading.Thread(target=self._read, daemon=True)
         self._thread.start()
 

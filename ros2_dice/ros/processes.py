@@ -33,6 +33,7 @@ from ros2_dice.ros.arguments import (
     parameter_value,
     parse_words,
 )
+from ros2_dice.ros.children import end_with_parent
 from ros2_dice.share import share_folder
 
 REFUSED = 2
@@ -219,7 +220,7 @@ def _word(value: Value) -> str:
 
 def start(process: Process, **options: Any) -> subprocess.Popen[Any]:
     """
-    Start a process in a session of its own.
+    Start a process in a session of its own; it ends when this one does, even if that is killed.
 
     So a terminal's Ctrl-C reaches only this program, which passes it on once.
 
@@ -230,6 +231,7 @@ def start(process: Process, **options: Any) -> subprocess.Popen[Any]:
         ConfigError: its executable is not installed.
     """
     options.setdefault('start_new_session', True)
+    options.setdefault('preexec_fn', end_with_parent)
     if process.quiet:
         options.setdefault('stdout', subprocess.DEVNULL)
     return subprocess.Popen(
@@ -267,10 +269,11 @@ def watch(wanted: Sequence[Process], asked: Callable[[], object], *,
     Returns:
         0 when asked, else the exit status of the first process.
     """
-    running = [start(process) for process in wanted]
+    running: list[subprocess.Popen[Any]] = []
     due_s: dict[int, float] = {}
     told: set[int] = set()
     try:
+        running.extend(start(process) for process in wanted)
         while not asked():
             now_s = time.monotonic()
             for index, process in enumerate(wanted):
@@ -305,7 +308,7 @@ def _not_again(process: Process, status: int) -> str:
 
 def run(make: Callable[[], Sequence[Process]], *, settle_s: float = 0.0) -> int:
     """
-    Make and run processes until they end or this one gets SIGINT or SIGTERM.
+    Make and run processes until they end, or Ctrl-C, SIGTERM or a closed terminal ends this one.
 
     Returns:
         The exit status: 2 = what was asked for is wrong, and stderr says why.
@@ -313,7 +316,7 @@ def run(make: Callable[[], Sequence[Process]], *, settle_s: float = 0.0) -> int:
     try:
         wanted = make()
         asked: list[bool] = []
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, lambda *_: asked.append(True))
         return watch(wanted, lambda: asked, settle_s=settle_s)
     except DiceError as error:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a child process of a command does about its parent."""
+"""What a child process does about its parent."""
 from __future__ import annotations
 
 import ctypes
