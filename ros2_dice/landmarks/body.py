@@ -65,7 +65,7 @@ class BodyFinder:
             if not square.is_sane():
                 return None
             buffer = self._engine.buffer(_INPUT)
-            fill(buffer, sample(frame, square, _SIZE, zero_border=True), signed=False)
+            fill(buffer, sample(frame, square, _SIZE, border=0), signed=False)
             result = self._engine.infer({_INPUT: buffer})
             if float(result[_SCORE][0, 0]) < 0.5:
                 return None

@@ -81,7 +81,7 @@ def whole_picture(frame: Frame) -> Region:
     return Region(0.5 * width, 0.5 * height, float(max(width, height)), 0.0)
 
 
-def sample(frame: Frame, region: Region, crop_size: int, *, zero_border: bool = False,
+def sample(frame: Frame, region: Region, crop_size: int, *, border: int | None = None,
            ) -> npt.NDArray[np.uint8]:
     """
     Return the crop (crop_size, crop_size, 3) uint8 RGB of a region.
@@ -90,7 +90,7 @@ def sample(frame: Frame, region: Region, crop_size: int, *, zero_border: bool = 
     the crop its pixels are averaged first, so that noise and texture do not alias.
 
     Args:
-        zero_border: black outside of the picture; else its edge is continued.
+        border: grey level outside of the picture; None = its edge is continued.
     """
     corners = region.corners()
     height, width = frame.height_px, frame.width_px
@@ -98,7 +98,7 @@ def sample(frame: Frame, region: Region, crop_size: int, *, zero_border: bool = 
     x1, y1 = corners.max(axis=0)
     x1, y1 = min(width, math.ceil(x1) + 2), min(height, math.ceil(y1) + 2)
     if x0 >= x1 or y0 >= y1:
-        return np.zeros((crop_size, crop_size, 3), np.uint8)
+        return np.full((crop_size, crop_size, 3), border or 0, np.uint8)
     part = frame.pixels[y0:y1, x0:x1]
     part, step = _reduced(part, region.size_px / crop_size)
     matrix = region.matrix(crop_size)
@@ -108,7 +108,8 @@ def sample(frame: Frame, region: Region, crop_size: int, *, zero_border: bool = 
     matrix[:, 2] += matrix[:, :2] @ (0.5, 0.5) - 0.5
     crop = cv2.warpAffine(
         part, matrix, (crop_size, crop_size), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
-        borderMode=cv2.BORDER_CONSTANT if zero_border else cv2.BORDER_REPLICATE)
+        borderMode=cv2.BORDER_REPLICATE if border is None else cv2.BORDER_CONSTANT,
+        borderValue=(border or 0,) * 3)
     if frame.channel_order == 'bgr':
         crop = cv2.cvtColor(crop, cv2.COLOR_BGR2RGB)
     return crop  # type: ignore[return-value]

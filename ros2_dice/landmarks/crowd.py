@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which find belongs to whom: lost tracks come back, hands go to the nearest face."""
+"""Which find belongs to whom: lost tracks come back, hands go to the face they can belong to."""
 from __future__ import annotations
+
+import math
 
 from ros2_dice.landmarks.belief import Belief
 from ros2_dice.landmarks.crop import Region
@@ -9,10 +11,13 @@ from ros2_dice.landmarks.find_hand import FoundHand, same_hand
 from ros2_dice.landmarks.hand import HandObservation
 from ros2_dice.landmarks.ids import IdSource
 from ros2_dice.landmarks.persons import FaceTrack, HandTrack, Person, distance_in_faces
+from ros2_dice.landmarks.proportion import log_depth_ratio
 from ros2_dice.landmarks.regions import distance_over_size
 
 _REACH = 5.0
 """A hand belongs to a face at most so many face widths away."""
+_BESIDE, _IN_DEPTH = 2.5, 0.3
+"""As telling against a face: so many of its widths beside it, such a log depth over its own."""
 _ARM = 3.0
 """A face belongs to hands without one at most so many of its widths away."""
 _SAME_TRACK = 0.5
@@ -83,16 +88,22 @@ class Crowd:
         person.hands.append(track)
 
     def _owner(self, hand: HandObservation) -> Person | None:
-        """Return the person with a free hand whose face, or else other hand, is nearest."""
+        """
+        Return the person with a free hand whose face fits best; one without a face comes last.
+
+        Nearness in the picture alone would give the hand of a man in front to one behind him.
+        """
         best: tuple[float, Person] | None = None
         for person in self.persons:
             if sum(not track.misses for track in person.hands) >= _HANDS:
                 continue
-            distance = _REACH
+            distance = math.inf
             if person.face is not None:
-                distance = distance_in_faces(person.face.last, hand.roi)
-                if distance > _REACH:
+                beside = distance_in_faces(person.face.last, hand.roi)
+                if beside > _REACH:
                     continue
+                distance = math.hypot(beside / _BESIDE,
+                                      log_depth_ratio(hand, person.face.last) / _IN_DEPTH)
             if best is None or distance < best[0]:
                 best = distance, person
         if best is None:

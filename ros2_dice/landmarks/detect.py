@@ -63,7 +63,7 @@ class Detector:
         """
         spec = self._spec
         buffer = self._engine.buffer(spec.input_name)
-        fill(buffer, sample(frame, region, spec.input_size, zero_border=True), signed=spec.signed)
+        fill(buffer, sample(frame, region, spec.input_size, border=0), signed=spec.signed)
         result = self._engine.infer({spec.input_name: buffer})
         found = decode(result[spec.regressors][0], result[spec.logits][0, :, 0], self._anchors,
                        spec.input_size, threshold)

@@ -15,6 +15,9 @@ from ros2_dice.types import Frame
 ASSET = 'face_landmark'
 _SIZE = 192
 _INPUT, _POINTS, _SCORE = 'input_1', 'conv2d_21', 'conv2d_31'
+_BORDER = 128
+"""Grey level outside of the picture, for known faces. A continued edge looks like hair: a face
+cut off at the forehead is then taken for a smaller one."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,15 +47,20 @@ class FaceNetwork:
         require_shapes(engine, ASSET, {_INPUT: (1, _SIZE, _SIZE, 3)},
                        {_POINTS: (1, 1, 1, 1404), _SCORE: (1, 1, 1, 1)})
 
-    def observe(self, frame: Frame, region: Region) -> FaceObservation:
+    def observe(self, frame: Frame, region: Region, *, doubt: bool = False) -> FaceObservation:
         """
         Return the landmarks in a region, whatever their score.
 
         In a mirrored region the network sees the mirror image: the points lie right, but left and
         right have changed names. Only its score and outline are of use.
+
+        Args:
+            doubt: ask whether there is a face at all. The picture's edge is continued then: with
+                grey beyond it, other things pass for faces.
         """
         buffer = self._engine.buffer(_INPUT)
-        fill(buffer, sample(frame, region, _SIZE), signed=False)
+        fill(buffer, sample(frame, region, _SIZE, border=None if doubt else _BORDER),
+             signed=False)
         result = self._engine.infer({_INPUT: buffer})
         raw = result[_POINTS].reshape(468, 3).astype(np.float64)
         return FaceObservation(

@@ -6,12 +6,13 @@ import itertools
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from ros2_dice.landmarks.belief import find_threshold
+from ros2_dice.landmarks.belief import SURE, find_threshold
 from ros2_dice.landmarks.crop import Region, whole_picture
 from ros2_dice.landmarks.detect import Detector
 from ros2_dice.landmarks.face import FaceObservation
 from ros2_dice.landmarks.judge import PATIENT_LOOKS, QUICK_LOOKS, judge
 from ros2_dice.landmarks.networks import Networks
+from ros2_dice.landmarks.partial import beyond_edge
 from ros2_dice.landmarks.regions import (
     REST,
     distance_over_size,
@@ -31,6 +32,10 @@ _STUBBORN = 0.45
 """Detections from this score are worth other starts where the landmark network sees no face."""
 _POLISH = 4
 """Looks at most until the square of a new face comes to rest."""
+_SETTLING = 5
+"""Looks from a larger square until the landmarks have drawn it to their place."""
+_GROWN = 1.08
+"""Factor on the size from which the larger square has shown another face than before."""
 # Size (factor), turn [rad] and sideways shift (fraction of the size) of such starts. Profiles and
 # faces behind hands pull the detector's square off the face; a turned and shifted one settles.
 _STARTS = tuple(itertools.product((0.75, 0.6, 1.25, 1.0), (-0.5, 0.5, -0.25, 0.25),
@@ -113,7 +118,8 @@ class FaceFinder:
                        else self._judge(frame, square, needed, most_looks))
                 if one is not None and one.quality >= needed and not any(
                         same_face(one.face.roi, other) for other in seen):
-                    found.append(one._replace(face=self._polish(frame, one.face)))
+                    face = self._whole(frame, one.face)
+                    found.append(one._replace(face=self._polish(frame, face)))
                     seen.append(one.face.roi)
                     if most_looks is None:
                         return found
@@ -122,7 +128,7 @@ class FaceFinder:
     def _judge(self, frame: Frame, square: Region, needed: float, most_looks: int,
                ) -> FoundFace | None:
         """Return the face in a square after moving the square to it."""
-        found = judge(lambda region: self._networks.face.observe(frame, region),
+        found = judge(lambda region: self._networks.face.observe(frame, region, doubt=True),
                       lambda face: face_from_landmarks(face.points_px, face.roi.mirrored), square,
                       needed, most_looks)
         return FoundFace(*found) if found is not None else None
@@ -138,6 +144,22 @@ class FaceFinder:
                 break
             face = nearer
         return face
+
+    def _whole(self, frame: Frame, face: FaceObservation) -> FaceObservation:
+        """Return a face cut off at the forehead in its true size, any other one as it is."""
+        region = beyond_edge(frame, face_from_landmarks(face.points_px, face.roi.mirrored))
+        if region is None:
+            return face
+        larger = face
+        for _ in range(_SETTLING):
+            if not region.is_sane():
+                return face
+            larger = self._networks.face.observe(frame, region)
+            region = face_from_landmarks(larger.points_px, region.mirrored)
+        other = self._networks.face.observe(
+            frame, larger.roi._replace(mirrored=not larger.roi.mirrored))
+        grown = larger.roi.size_px >= _GROWN * face.roi.size_px
+        return larger if grown and min(larger.score, other.score) >= SURE else face
 
     def _insist(self, frame: Frame, square: Region) -> FoundFace | None:
         """Return the first good face from a ladder of starts around a square."""

@@ -17,6 +17,7 @@ from ros2_dice.landmarks.face import FaceObservation
 from ros2_dice.landmarks.hand import HandObservation
 from ros2_dice.landmarks.judge import PATIENT_LOOKS, QUICK_LOOKS, judge
 from ros2_dice.landmarks.networks import Networks
+from ros2_dice.landmarks.proportion import log_depth_ratio
 from ros2_dice.landmarks.regions import (
     REST,
     distance_over_size,
@@ -45,6 +46,12 @@ _SMALLEST = 0.45
 """A hand near a face is not smaller than so (ratio of the squares; adults: 0.6 to 1)."""
 _NEAR = 1.2
 """Face widths within which a hand is compared with the face."""
+_FARTHEST = 0.55
+"""Log depth over the face's from which a hand near it is none: it would be behind the head."""
+_BEHIND, _SURE_PALM = 0.17, 0.5
+"""A hand near a face that seems so much farther away needs a palm that is as sure as that."""
+_LARGE = 0.75
+"""A hand of this size against a face (ratio of the squares) is not behind it."""
 
 
 class Window(NamedTuple):
@@ -66,6 +73,14 @@ WINDOWS = (
     Window(0.0, 0.3, 2.0, 0.5 * math.pi), Window(0.0, 0.3, 2.0, -0.5 * math.pi),
     Window(0.0, 0.4, 1.4), Window(0.0, 0.3, 2.0, math.pi),
 )
+
+
+class Palm(NamedTuple):
+    """Where a hand may be, and how sure the finder is."""
+
+    square: Region
+    score: float
+    """Of the palm detector; 0 = found by other means."""
 
 
 class FoundHand(NamedTuple):
@@ -92,9 +107,9 @@ class HandFinder:
     def in_picture(self, frame: Frame, known: Sequence[Region],
                    faces: Sequence[FaceObservation], threshold: float) -> list[FoundHand]:
         """Return new hands anywhere in the picture."""
-        squares = self._palms(frame, whole_picture(frame), _WHOLE_THRESHOLD)
+        palms = self._palms(frame, whole_picture(frame), _WHOLE_THRESHOLD)
         # A palm in the plain picture is good evidence of its own: half as strict.
-        return self._judge_all(frame, squares, known, faces, find_threshold(threshold, 0.5))
+        return self._judge_all(frame, palms, known, faces, find_threshold(threshold, 0.5))
 
     def in_turned_picture(self, frame: Frame, known: Sequence[Region],
                           faces: Sequence[FaceObservation], threshold: float) -> list[FoundHand]:
@@ -104,9 +119,9 @@ class HandFinder:
         for look in (whole, whole._replace(mirrored=True),
                      whole._replace(angle_rad=0.5 * math.pi),
                      whole._replace(angle_rad=-0.5 * math.pi)):
-            squares = self._palms(frame, look, _WHOLE_THRESHOLD_THOROUGH)
+            palms = self._palms(frame, look, _WHOLE_THRESHOLD_THOROUGH)
             seen = [*known, *(one.hand.roi for one in found)]
-            found += self._judge_all(frame, squares, seen, faces, find_threshold(threshold))
+            found += self._judge_all(frame, palms, seen, faces, find_threshold(threshold))
         return found
 
     def at_face(self, frame: Frame, face: FaceObservation, attempt: int, known: Sequence[Region],
@@ -117,32 +132,34 @@ class HandFinder:
         step = face.roi.turn_by((window.right * width, window.down * width))
         region = Region(face.roi.cx_px + step[0], face.roi.cy_px + step[1], window.size * width,
                         face.roi.angle_rad + window.turn_rad, window.mirrored)
-        squares = self._palms(frame, region, _WINDOW_THRESHOLD)
-        return self._judge_all(frame, squares, known, [face], find_threshold(threshold, 0.2))
+        palms = self._palms(frame, region, _WINDOW_THRESHOLD)
+        return self._judge_all(frame, palms, known, [face], find_threshold(threshold, 0.2))
 
     def at_bodies(self, frame: Frame, most: int, known: Sequence[Region],
                   faces: Sequence[FaceObservation], threshold: float) -> list[FoundHand]:
         """Return new hands where the wrists of bodies say that they are."""
         squares = self._networks.body.hand_squares(frame, whole_picture(frame), most)
         # A wrist is no palm: the weakest evidence of all must be judged best.
-        return self._judge_all(frame, squares, known, faces, find_threshold(threshold, 0.1))
+        palms = [Palm(square, 0.0) for square in squares]
+        return self._judge_all(frame, palms, known, faces, find_threshold(threshold, 0.1))
 
-    def _palms(self, frame: Frame, region: Region, threshold: float) -> list[Region]:
+    def _palms(self, frame: Frame, region: Region, threshold: float) -> list[Palm]:
         palms = self._networks.palm.detect(frame, region, threshold)
-        return [hand_from_detection(palm) for palm in palms]
+        return [Palm(hand_from_detection(palm), palm.score) for palm in palms]
 
-    def _judge_all(self, frame: Frame, squares: Sequence[Region], known: Sequence[Region],
+    def _judge_all(self, frame: Frame, palms: Sequence[Palm], known: Sequence[Region],
                    faces: Sequence[FaceObservation], needed: float) -> list[FoundHand]:
         found: list[FoundHand] = []
         seen = list(known)
         near = _SAME_HAND if self.patient else _SAME_PALM
-        for square in squares if self.patient else squares[:_QUICK_FINDS]:
+        for square, palm in palms if self.patient else palms[:_QUICK_FINDS]:
             if not square.is_sane() or any(
                     distance_over_size(square, other) < near for other in seen):
                 continue
             one = self._judge(frame, square, needed)
-            if one is not None and one.quality >= needed and is_plausible(one.hand, faces) \
-                    and not any(same_hand(one.hand.roi, other) for other in seen):
+            if one is not None and one.quality >= needed and is_plausible(
+                    one.hand, faces, sure=palm >= _SURE_PALM) and not any(
+                        same_hand(one.hand.roi, other) for other in seen):
                 found.append(one)
                 seen.append(one.hand.roi)
         return found
@@ -184,19 +201,25 @@ class HandFinder:
             right_probability=float(np.mean([one.right_probability for one in good])))
 
 
-def is_plausible(hand: HandObservation, faces: Sequence[FaceObservation]) -> bool:
+def is_plausible(hand: HandObservation, faces: Sequence[FaceObservation], *, sure: bool) -> bool:
     """
     Whether a hand near a face can be one.
 
-    Noses, ears and mouths pass for hands now and then. But a hand is about as long as a face: it
-    is not small beside it, and its wrist or fingers reach beyond the face's outline.
+    Noses, ears, mouths and beards pass for hands now and then. But a hand is about as long as a
+    face: it is not small beside it, as if it were far behind, and its wrist or fingers reach
+    beyond the face's outline.
+
+    Args:
+        sure: there is good evidence besides; it may look somewhat farther away than the face.
     """
     for face in faces:
         width = face.roi.size_px / 1.5
         distance = math.hypot(hand.roi.cx_px - face.roi.cx_px, hand.roi.cy_px - face.roi.cy_px)
         if distance > _NEAR * width:
             continue
-        if hand.roi.size_px < _SMALLEST * face.roi.size_px:
+        size = hand.roi.size_px / face.roi.size_px
+        if size < _SMALLEST or (size < _LARGE and log_depth_ratio(hand, face) > (
+                _FARTHEST if sure else _BEHIND)):
             return False
         outline = cv2.convexHull(face.points_px)
         inside = sum(cv2.pointPolygonTest(outline, (float(x), float(y)), False) >= 0

@@ -24,6 +24,8 @@ HAND = np.array([
     (0, .5), (-.2, .4), (-.35, .25), (-.45, .1), (-.5, 0), (-.2, 0), (-.22, -.2), (-.24, -.35),
     (-.25, -.5), (0, -.05), (0, -.25), (0, -.4), (0, -.55), (.15, 0), (.17, -.2), (.18, -.35),
     (.2, -.5), (.3, .08), (.33, -.05), (.36, -.18), (.38, -.3)])
+HAND_LENGTH_M = 0.19
+"""Of a hand from wrist to fingertips; a face of the same size in pixels is as far away then."""
 
 
 @dataclass
@@ -37,6 +39,8 @@ class Thing:
     score: float = 0.99
     found: bool = True
     """False = detectors pass it over; tracks still see it."""
+    detected: float = 0.9
+    """Score of the detectors."""
 
 
 @dataclass
@@ -66,7 +70,7 @@ class Scene:
         half = 0.5 * thing.size
         box = np.array([thing.x - half, thing.y - half, thing.x + half, thing.y + half])
         points = np.array([[-.3, -.1], [.3, -.1], [0, 0], [0, .2], [-.5, 0], [.5, 0]])
-        return Detection(0.9, box, points * thing.size + (thing.x, thing.y))
+        return Detection(thing.detected, box, points * thing.size + (thing.x, thing.y))
 
     @staticmethod
     def palm_detection(thing: Thing) -> Detection:
@@ -74,7 +78,8 @@ class Scene:
         half = 0.3 * thing.size
         y = thing.y + 0.2 * thing.size
         box = np.array([thing.x - half, y - half, thing.x + half, y + half])
-        return Detection(0.9, box, HAND[[0, 5, 9, 13, 17, 1, 2]] * thing.size + (thing.x, thing.y))
+        return Detection(thing.detected, box,
+                         HAND[[0, 5, 9, 13, 17, 1, 2]] * thing.size + (thing.x, thing.y))
 
 
 def nearest(things: list[Thing], region: Region) -> Thing | None:
@@ -124,7 +129,7 @@ class FakeBodies(Fake):
 class FakeFace(Fake):
     """Sees the nearest face."""
 
-    def observe(self, frame: Frame, region: Region) -> FaceObservation:
+    def observe(self, frame: Frame, region: Region, *, doubt: bool = False) -> FaceObservation:
         """Return its landmarks, or nonsense with a low score."""
         self.scene.count('face')
         thing = nearest(self.scene.faces, region)
@@ -147,6 +152,8 @@ class FakeHand(Fake):
         x, y, size, score, right = (thing.x, thing.y, thing.size, thing.score, thing.right) \
             if thing else (region.cx_px, region.cy_px, region.size_px / 2, 0.0, 0.5)
         side = 1.0 if right >= 0.5 else -1.0
-        points = HAND * (side, 1) * size + (x, y)
+        flat = HAND * (side, 1)
+        points = flat * size + (x, y)
+        world = HAND_LENGTH_M * np.pad(flat, ((0, 0), (0, 1)))
         return HandObservation(points.astype(np.float32), np.zeros(21, np.float32),
-                               np.zeros((21, 3), np.float32), score, right, region)
+                               world.astype(np.float32), score, right, region)

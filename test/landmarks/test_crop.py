@@ -106,7 +106,7 @@ def test_border() -> None:
     """Outside of the picture there is black, or its edge goes on."""
     frame = Frame(np.full((20, 20, 3), 200, np.uint8))
     region = Region(0, 10, 20, 0.0)
-    assert sample(frame, region, 20, zero_border=True)[10, 2].tolist() == [0, 0, 0]
+    assert sample(frame, region, 20, border=0)[10, 2].tolist() == [0, 0, 0]
     assert sample(frame, region, 20)[10, 2].tolist() == [200, 200, 200]
     far = sample(frame, Region(1000, 1000, 20, 0.0), 20)
     assert far.shape == (20, 20, 3)
@@ -124,7 +124,7 @@ def test_sample_never_fails(region: Region, height: int, width: int) -> None:
 def test_huge_and_strided_pictures() -> None:
     """Wider than OpenCV's warp can take, and rows that do not follow one another."""
     wide = Frame(np.full((4, 40000, 3), 9, np.uint8))
-    assert sample(wide, whole_picture(wide), 64, zero_border=True).shape == (64, 64, 3)
+    assert sample(wide, whole_picture(wide), 64, border=0).shape == (64, 64, 3)
     assert sample(wide, Region(39995, 2, 8, 0.1), 64).min() == 9
     view = np.zeros((64, 64, 3), np.uint8)[::-2, 5:60:3]
     assert sample(Frame(view), whole_picture(Frame(view)), 32).shape == (32, 32, 3)

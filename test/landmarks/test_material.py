@@ -111,6 +111,20 @@ def test_turned_picture(networks: Networks, material: Path, code: int) -> None:
     assert [hand.handedness for hand in seen[0].hands] == [Handedness.LEFT]
 
 
+@pytest.mark.parametrize('name', ['s/man_chin_grip.jpg', 's/woman_hands_on_straps.jpg'])
+def test_face_cut_off_at_the_eyes_keeps_its_size(networks: Networks, material: Path,
+                                                 name: str) -> None:
+    """The edge of the picture does not squeeze a face; size decides its distance."""
+    pixels = read_picture(material / name).bgr()
+    whole = look_once(networks, pixels)[0].face
+    assert whole is not None
+    low, high = whole.points_px.min(0), whole.points_px.max(0)
+    cut = int(low[1] + 0.5 * (high[1] - low[1]))
+    half = look_once(networks, pixels[cut:].copy())[0].face
+    assert half is not None
+    assert half.roi.size_px == pytest.approx(whole.roi.size_px, rel=0.2)
+
+
 def test_clip_is_followed_and_repeats(networks: Networks, material: Path) -> None:
     """A hand on the chin in each of the first frames, and the same bytes in a second run."""
     def run() -> list[tuple[PersonObservation, ...]]:

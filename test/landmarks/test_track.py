@@ -192,6 +192,23 @@ def test_hands_go_to_the_nearest_face() -> None:
         assert abs(person.face.roi.cx_px - person.hands[0].observation.roi.cx_px) < 100
 
 
+def test_a_hand_belongs_to_a_face_of_its_size() -> None:
+    """A man in front holds a hand beside the face of one behind him."""
+    scene = Scene([Thing(330, 200, 160), Thing(180, 240, 60)], [Thing(210, 330, 150)])
+    seen = Stage(scene, detection__max_persons=2).look()
+    owner = next(person for person in seen if person.hands)
+    assert owner.face is not None
+    assert owner.face.roi.cx_px == pytest.approx(330)
+
+
+@pytest.mark.parametrize(('size', 'palm', 'found'), [
+    (165.0, 0.3, True), (105.0, 0.3, False), (105.0, 0.9, True), (90.0, 0.9, False)])
+def test_small_hands_at_a_face_need_a_sure_palm(size: float, palm: float, found: bool) -> None:
+    """What looks like a hand far behind the face that it covers is a beard or a collar."""
+    scene = Scene([Thing(320, 200, 150)], [Thing(380, 290, size, detected=palm)])
+    assert bool(Stage(scene).look()[0].hands) == found
+
+
 def test_largest_face_wins() -> None:
     """With one person allowed, it is the nearest one; hands far from it are not hers."""
     scene = Scene([Thing(60, 60, 40), Thing(400, 150, 120)], [Thing(60, 150, 40)])
