@@ -1,27 +1,27 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-One-euro filters over the states of hands and heads.
+Filters over the states of hands and heads.
 
-Source: Casiez, Roussel, Vogel, 1-euro filter, CHI 2012. Each group of numbers is filtered as one
-vector whose speed is given in metres a second at the surface (a turn counts with its lever, an
-angle with a finger's length), so that one pair of parameters fits all of them. Depth and size are
-seen worst and are held longest.
+Each group of numbers is filtered as one vector whose speed is given in metres a second at the
+surface (a turn counts with its lever, an angle with a finger's length), so that one pair of
+parameters fits all of them; `gain` says how much of a measurement is taken over. Depth and size
+are seen worst and are held longest.
 """
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 import numpy as np
 
 from ros2_dice.bodies import HandState, HeadState
 from ros2_dice.bodies.rotation import rotation_matrix, rotation_vector
+from ros2_dice.fitting.gain import Gain, Smoothing, low_pass_share
 from ros2_dice.types import FloatArray
 
 SPEED_CUTOFF_HZ, DEPTH_SPEED_CUTOFF_HZ = 3.0, 1.0
 """Cutoff of the speed that opens the filter."""
 NOISE_MPS, DEPTH_NOISE_MPS = 0.03, 0.15
-"""Speeds below this are mostly noise and hardly open the filter [m/s]."""
+"""Speeds below this hardly open the filter [m/s]."""
 RAY_CALM, DEPTH_CALM = 3.0, 0.2
 """Cutoff at rest across the picture and along depth, as a factor: noise differs as much."""
 SHAPE_CUTOFF_HZ = 0.3
@@ -31,16 +31,6 @@ NEGLIGIBLE = 2e-3
 COASTING_S = 0.1
 """Time constant with which a predicted motion stops."""
 HAND_LEVER_M, HEAD_LEVER_M, ANGLE_LEVER_M, EXPRESSION_LEVER_M = 0.08, 0.1, 0.05, 0.01
-
-
-@dataclass(frozen=True)
-class Smoothing:
-    """Strength of the filters; `enabled` False passes measurements through."""
-
-    enabled: bool = True
-    min_cutoff_hz: float = 1.0
-    beta: float = 8.0
-    """Hz for each metre a second."""
 
 
 class OneEuro:
@@ -57,25 +47,21 @@ class OneEuro:
     def __init__(self, lever_m: float = 1.0, calm: float = 1.0, noise_mps: float = NOISE_MPS,
                  speed_cutoff_hz: float = SPEED_CUTOFF_HZ) -> None:
         self.value: FloatArray | None = None
-        self.lever_m, self._calm = lever_m, calm
-        self._noise, self._speed_cutoff = noise_mps, speed_cutoff_hz
+        self.lever_m = lever_m
+        self._gain = Gain(calm, noise_mps, speed_cutoff_hz)
         self._count = 0
         self._measured = np.zeros(0)
-        self._rate = np.zeros(0)
 
     def update(self, measured: FloatArray, dt_s: float, smoothing: Smoothing) -> FloatArray:
         """Return the filtered value; `dt_s` > 0."""
         if self.value is None or not smoothing.enabled:
-            self.value, self._rate = measured, np.zeros_like(measured)
+            self.value = measured
         else:
-            rate = (measured - self._measured) / dt_s
-            self._rate = self._rate + _share(self._speed_cutoff, dt_s) * (rate - self._rate)
-            speed = self.lever_m * float(np.linalg.norm(self._rate))
-            cutoff = smoothing.min_cutoff_hz * self._calm + smoothing.beta * _clear(
-                speed, self._noise)
-            share = _share(cutoff, dt_s)
+            error = measured - self.value
+            share = self._gain.share(measured - self._measured, error, dt_s, self.lever_m,
+                                     smoothing)
             share = max(share, 1.0 / (self._count + 1))  # the mean, until enough are known
-            self.value = self.value + share * (measured - self.value)
+            self.value = self.value + share * error
         self._count += 1
         self._measured = measured
         return self.value
@@ -83,7 +69,7 @@ class OneEuro:
     def coast(self, gap_s: float) -> FloatArray:
         """Return the value so long after the last measurement, its motion dying out."""
         assert self.value is not None
-        return self.value + self._rate * _coasted(gap_s)
+        return self.value + self._gain.rate * _coasted(gap_s)
 
 
 class RotationOneEuro:
@@ -92,22 +78,19 @@ class RotationOneEuro:
     def __init__(self, lever_m: float) -> None:
         self.value: FloatArray | None = None
         self.lever_m = lever_m
+        self._gain = Gain(1.0, NOISE_MPS, SPEED_CUTOFF_HZ)
         self._count = 0
         self._measured = np.eye(3)
-        self._rate = np.zeros(3)
 
     def update(self, measured: FloatArray, dt_s: float, smoothing: Smoothing) -> FloatArray:
         """Return the filtered rotation (3, 3); `dt_s` > 0."""
         if self.value is None or not smoothing.enabled:
-            self.value, self._rate = measured, np.zeros(3)
+            self.value = measured
         else:
-            rate = rotation_vector(measured @ self._measured.T) / dt_s
-            self._rate = self._rate + _share(SPEED_CUTOFF_HZ, dt_s) * (rate - self._rate)
-            speed = self.lever_m * float(np.linalg.norm(self._rate))
-            share = _share(smoothing.min_cutoff_hz + smoothing.beta * _clear(speed, NOISE_MPS),
-                           dt_s)
-            share = max(share, 1.0 / (self._count + 1))  # the mean, until enough are known
             turn = rotation_vector(measured @ self.value.T)
+            share = self._gain.share(rotation_vector(measured @ self._measured.T), turn, dt_s,
+                                     self.lever_m, smoothing)
+            share = max(share, 1.0 / (self._count + 1))  # the mean, until enough are known
             self.value = rotation_matrix(share * turn) @ self.value
         self._count += 1
         self._measured = measured
@@ -116,7 +99,7 @@ class RotationOneEuro:
     def coast(self, gap_s: float) -> FloatArray:
         """Return the rotation so long after the last measurement."""
         assert self.value is not None
-        return rotation_matrix(self._rate * _coasted(gap_s)) @ self.value
+        return rotation_matrix(np.zeros(3) + self._gain.rate * _coasted(gap_s)) @ self.value
 
 
 class _Slow:
@@ -131,7 +114,7 @@ class _Slow:
         if self.value is None or not smoothing.enabled:
             self.value = measured
         else:
-            share = max(_share(SHAPE_CUTOFF_HZ, dt_s), 1.0 / self._count)
+            share = max(low_pass_share(SHAPE_CUTOFF_HZ, dt_s), 1.0 / self._count)
             change = measured - self.value
             # Settled shapes come to rest, so that what follows from them is not made anew.
             self.value = (measured if float(np.abs(change).max()) < NEGLIGIBLE
@@ -217,17 +200,6 @@ class HeadFilter:
         assert shape is not None
         assert expression is not None
         return HeadState(*self._place.coast(gap_s), float(shape[-1]), shape[:-1], expression)
-
-
-def _share(cutoff_hz: float, dt_s: float) -> float:
-    """Return the weight of a new sample in a first-order low-pass."""
-    turn = 2.0 * math.pi * cutoff_hz * dt_s
-    return turn / (1.0 + turn)
-
-
-def _clear(speed_mps: float, noise_mps: float) -> float:
-    """Return the speed with what may be noise taken away: quadratic below, linear above."""
-    return speed_mps * speed_mps / (speed_mps + noise_mps)
 
 
 def _coasted(gap_s: float) -> float:
