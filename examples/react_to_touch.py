@@ -34,8 +34,9 @@ class TouchReaction(Node):
                         f'touch: {touch.hand_region} on {touch.face_region} of person '
                         f'{touch.person_id} ({touch.probability:.0%} sure)')
                 self.touches[hand] = self.touches.get(hand, (now, now))[0], now
+        blind = message.status == ContactArray.STATUS_UNKNOWN  # the camera or the node stopped
         for hand, (first, last) in list(self.touches.items()):
-            if not 0 <= now - last < LEFT_AFTER_S:
+            if blind or not 0 <= now - last < LEFT_AFTER_S:
                 del self.touches[hand]
                 self.get_logger().info(f'left: person {hand[0]} after {last - first:.1f} s')
 

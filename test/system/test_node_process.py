@@ -148,8 +148,8 @@ def example(start, node, wait_until):
     publisher = node.create_publisher(ContactArray, '/dice/contacts', 5)
     assert wait_until(publisher.get_subscription_count)
 
-    def send(seconds, *pairs, state=Contact.STATE_ONGOING):
-        message = ContactArray()
+    def send(seconds, *pairs, state=Contact.STATE_ONGOING, status=ContactArray.STATUS_OK):
+        message = ContactArray(status=status)
         message.header.stamp.sec, message.header.stamp.nanosec = divmod(
             round(seconds * 1e9), 10**9)
         message.contacts = [Contact(
@@ -188,6 +188,16 @@ def test_the_example_takes_many_regions_for_one_touch(example, wait_until):
         'touch: index_tip on right_cheek of person p (80% sure)',
         'left: person p after 0.3 s',
         'left: person p after 0.2 s']
+
+
+def test_the_example_sees_the_end_of_a_touch_when_the_camera_stops(example, wait_until):
+    send, lines = example
+    touch = 'h', 'index_tip', 'left_cheek'
+    send(10.0, touch)
+    send(10.2, touch)
+    # As the node does after input.timeout: the stamp is that of the last image.
+    send(10.2, touch, state=Contact.STATE_ENDED, status=ContactArray.STATUS_UNKNOWN)
+    assert wait_until(lambda: any('left: person p after 0.2 s' in line for line in lines))
 
 
 @pytest.fixture
