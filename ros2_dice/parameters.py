@@ -120,6 +120,10 @@ def _table() -> tuple[Parameter, ...]:
           0.0, 0.3, live=True, unit='m'),
         p('scale.interpupillary_distance', 0.0, 'Eye to eye of this person; 0 = mean anatomy.',
           0.0, 0.09, live=True, unit='m'),
+        p('scale.hand_to_head', 0.0, "This person's hand size over head size, 1 = mean anatomy; "
+          '0 = learnt while hands come to the face (see ~/diagnostics).', 0.0, 1.5, live=True),
+        p('scale.hand_to_head_stddev', 0.03, 'One sigma of scale.hand_to_head, as a fraction.',
+          0.005, 0.2, live=True),
         p('detection.face_threshold', 0.5, 'Score from which a face counts.', 0.0, 1.0, live=True),
         p('detection.hand_threshold', 0.5, 'Score from which a hand counts.', 0.0, 1.0, live=True),
         p('detection.max_persons', 1, 'Persons followed at a time.', 1, 8, live=True),

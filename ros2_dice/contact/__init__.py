@@ -13,9 +13,10 @@ ships. `HeadSurface` gives exact signed distances to a posed head.
 """
 from ros2_dice.contact.distance import Distance, HeadSurface, SkinTables
 from ros2_dice.contact.learned import LearnedTouchModel, load_touch_model
+from ros2_dice.contact.ratio import LearntRatio
 from ros2_dice.contact.solver import ContactSolver, HandContact, PersonContact
 from ros2_dice.contact.touch import DepthNoise, TouchEvidence, TouchModel
 
 __all__ = ['ContactSolver', 'DepthNoise', 'Distance', 'HandContact', 'HeadSurface',
-           'LearnedTouchModel', 'PersonContact', 'SkinTables', 'TouchEvidence', 'TouchModel',
-           'load_touch_model']
+           'LearnedTouchModel', 'LearntRatio', 'PersonContact', 'SkinTables', 'TouchEvidence',
+           'TouchModel', 'load_touch_model']

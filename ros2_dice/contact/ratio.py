@@ -11,6 +11,7 @@ change much, so that a second look is no second witness.
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -37,16 +38,29 @@ _REACH = 4.0
 _STEPS = 161
 
 
+class LearntRatio(NamedTuple):
+    """What a session has learnt of one person; may be kept for the next one."""
+
+    hand_to_head: float
+    """Hand size over head size, 1 = mean anatomy."""
+    stddev: float
+    """One sigma, as a fraction."""
+    approaches: float
+    """Hands that came to the face so far."""
+
+
 class PersonRatio:
     """
     What is believed of one person's hand size against the head.
 
     Args:
-        sigma: one sigma of its logarithm between people, or of what was measured.
+        sigma: one sigma of its logarithm between people, or of what was measured or kept.
+        log_ratio: its logarithm as known beforehand; `mean` counts from here.
     """
 
-    def __init__(self, sigma: float) -> None:
-        self.prior_sigma = sigma
+    def __init__(self, sigma: float, log_ratio: float = 0.0) -> None:
+        self.prior = log_ratio, sigma
+        self.approaches = 0.0
         self._grid = np.linspace(-_REACH * sigma, _REACH * sigma, _STEPS)
         self._log_belief: FloatArray = -0.5 * (self._grid / sigma) ** 2
         self._left: dict[str, float] = {}
@@ -71,6 +85,7 @@ class PersonRatio:
         if share <= 0.0:
             return
         self._left[hand_id] -= share
+        self.approaches += share
         z = (factor - noise.mean - self._grid) / noise.sigma
         touching = TOUCHES * _density(z) / noise.sigma
         free = (1.0 - TOUCHES) * stdtr(NU, z) / FREE_RANGE
@@ -79,6 +94,10 @@ class PersonRatio:
         belief /= belief.sum()
         self.mean = float(belief @ self._grid)
         self.sigma = math.sqrt(max(float(belief @ (self._grid - self.mean) ** 2), 1e-8))
+
+    def learnt(self) -> LearntRatio:
+        """Return what is believed now."""
+        return LearntRatio(math.exp(self.prior[0] + self.mean), self.sigma, self.approaches)
 
 
 def _density(z: FloatArray) -> FloatArray:

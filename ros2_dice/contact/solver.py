@@ -16,7 +16,7 @@ from ros2_dice.contact.evidence import read_evidence, read_fits
 from ros2_dice.contact.learned import load_touch_model
 from ros2_dice.contact.masks import ContactMasks, masks
 from ros2_dice.contact.movement import Look
-from ros2_dice.contact.ratio import PersonRatio
+from ros2_dice.contact.ratio import LearntRatio, PersonRatio
 from ros2_dice.contact.sampling import HandTables
 from ros2_dice.contact.settle import Settled, scaled_about_camera, settle_clear, settle_touching
 from ros2_dice.contact.stiffness import indentation_limits_m
@@ -132,8 +132,8 @@ class ContactSolver:
                 surface = self._surface(person.person_id, person.head, stamp_ns)
             posed = time.perf_counter()
             probability, least = self._judge(
-                hand, person.head, surface, track, self._ratio(person.person_id, hand, stamp_ns),
-                camera, stamp_ns)
+                hand, person.head, surface, track, self._ratio(person, stamp_ns), camera,
+                stamp_ns)
             judged = time.perf_counter()
             hands[hand.hand_id] = self._settled(hand, surface, track, probability, least)
             times['surface'] += posed - started
@@ -145,12 +145,18 @@ class ContactSolver:
     def _track(self, hand_id: str, stamp_ns: int) -> TouchTrack:
         return self._tracks.setdefault(hand_id, TouchTrack())
 
-    def _ratio(self, person_id: str, hand: FittedHand, stamp_ns: int) -> PersonRatio:
+    @property
+    def hand_to_head(self) -> dict[str, LearntRatio]:
+        """What was learnt of people's hands against their heads, by person_id."""
+        return {person_id: ratio.learnt() for person_id, (_, ratio) in self._ratios.items()
+                if ratio.approaches > 0.0}
+
+    def _ratio(self, person: FittedPerson, stamp_ns: int) -> PersonRatio:
         """Return what is known of this person's sizes; a new measured size starts anew."""
-        _, ratio = self._ratios.get(person_id, (0, None))
-        if ratio is None or ratio.prior_sigma != hand.prior.sigma:
-            ratio = PersonRatio(hand.prior.sigma)
-        self._ratios[person_id] = stamp_ns, ratio
+        _, ratio = self._ratios.get(person.person_id, (0, None))
+        if ratio is None or ratio.prior != (person.ratio.log_ratio, person.ratio.sigma):
+            ratio = PersonRatio(person.ratio.sigma, person.ratio.log_ratio)
+        self._ratios[person.person_id] = stamp_ns, ratio
         return ratio
 
     def _surface(self, person_id: str, head: FittedHead, stamp_ns: int) -> HeadSurface:

@@ -9,8 +9,8 @@ optical frame. Who is not seen is predicted for `tracking.timeout` seconds.
 
 What the contact room needs besides: `FittedHand.fit` is the frame's own fit with its cost,
 `FittedHand.refit(log_z)` fits again with the wrist's depth clamped (the cost difference is twice
-the log likelihood lost), `FittedHand.with_state(state)` moves the hand, and
-`PersonFitter.calibrate` takes back what touches tell about the size of a person's hands.
+the log likelihood lost), `FittedHand.with_state(state)` moves the hand, and `FittedPerson.ratio`
+is what is known beforehand of the size of a person's hands.
 
 `fit_hand` and `HeadFitter.fit` are the bare fits of one frame.
 """

@@ -12,7 +12,7 @@ from ros2_dice.bodies import OpenBodies
 from ros2_dice.fitting.cover import trust_beside_hands
 from ros2_dice.fitting.head import HeadFitter
 from ros2_dice.fitting.results import FittedHand, FittedHead, FittedPerson
-from ros2_dice.fitting.scale import Ratio, ScaleModel
+from ros2_dice.fitting.scale import ScaleModel
 from ros2_dice.fitting.smooth import Smoothing
 from ros2_dice.fitting.tracks import Context, HandTrack, HeadTrack
 from ros2_dice.parameters import Settings
@@ -28,7 +28,6 @@ class _Person:
     def __init__(self) -> None:
         self.head: HeadTrack | None = None
         self.hands: dict[str, HandTrack] = {}
-        self.ratio = Ratio()
 
 
 class PersonFitter:
@@ -52,8 +51,8 @@ class PersonFitter:
     def apply(self, settings: Settings) -> None:
         """Take over new values of live parameters; a new measured size starts people anew."""
         scale = ScaleModel(self._bodies, settings)
-        if (scale.head(), scale.hand(None, Ratio())) != (
-                self._scale.head(), self._scale.hand(None, Ratio())):
+        if (scale.head(), scale.hand(None), scale.ratio) != (
+                self._scale.head(), self._scale.hand(None), self._scale.ratio):
             self.reset()  # settled sizes would stay
         self._scale = scale
         self._smoothing = Smoothing(settings.flag('smoothing.enabled'),
@@ -65,18 +64,6 @@ class PersonFitter:
     def reset(self) -> None:
         """Forget everybody."""
         self._persons.clear()
-
-    def calibrate(self, person_id: str, log_ratio: float, sigma: float) -> None:
-        """
-        Tell how large this person's hands are against the head, from the next frame on.
-
-        Args:
-            person_id: ignored where nobody has this name.
-            log_ratio: natural logarithm of the ratio against mean anatomy.
-            sigma: its standard deviation.
-        """
-        if person_id in self._persons:
-            self._persons[person_id].ratio = Ratio(log_ratio, sigma)
 
     def fit(self, persons: Sequence[PersonObservation], camera: Camera,
             stamp_ns: int) -> tuple[FittedPerson, ...]:
@@ -112,8 +99,7 @@ class PersonFitter:
         hands = {}
         for hand in fresh:
             track = person.hands.setdefault(hand.hand_id, HandTrack(self._bodies))
-            prior = self._scale.hand(person.head.log_scale if person.head else None,
-                                     person.ratio)
+            prior = self._scale.hand(person.head.log_scale if person.head else None)
             hands[hand.hand_id] = track.measure(hand, context, prior)
         for hand_id in sorted(person.hands.keys() - hands.keys()):
             predicted = person.hands[hand_id].predict(context)
@@ -150,7 +136,8 @@ class PersonFitter:
         states = [body.state for body in (head, *hands) if body is not None]
         depth_m = float(states[0].translation_m[2]) if states else float('nan')
         return FittedPerson(
-            person_id, head, tuple(hands), self._scale.source(context.camera),
+            person_id, head, tuple(hands), self._scale.ratio,
+            self._scale.source(context.camera),
             self._scale.depth_stddev_m(depth_m, context.camera, head is not None))
 
 

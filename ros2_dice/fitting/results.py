@@ -13,6 +13,7 @@ from ros2_dice.bodies import HandState, HeadState, OpenHand, OpenHead
 from ros2_dice.fitting.hand import HandFit, fit_hand
 from ros2_dice.fitting.head import HeadFit
 from ros2_dice.fitting.priors import SizePrior
+from ros2_dice.fitting.scale import Ratio
 from ros2_dice.types import Camera, Handedness, HandJoints, Pose, ScaleSource, State
 
 if TYPE_CHECKING:
@@ -116,6 +117,8 @@ class FittedPerson:
     head: FittedHead | None
     hands: tuple[FittedHand, ...]
     """Sorted by hand_id."""
+    ratio: Ratio
+    """Hand against head size, as known beforehand."""
     scale_source: ScaleSource
     depth_stddev_m: float
     """One sigma [m] along z, common to head and hands."""

@@ -2,8 +2,8 @@
 """
 Metric size and how far to trust it.
 
-One picture gives depth only through size. Sizes come from what the user measured, else from mean
-anatomy; the lens adds its own share where it is assumed.
+One picture gives depth only through size. Sizes come from what the user measured or kept of an
+earlier session, else from mean anatomy; the lens adds its own share where it is assumed.
 """
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ FIT_SIGMA = 0.03
 
 @dataclass(frozen=True)
 class Ratio:
-    """Natural logarithm of hand against head size of one person."""
+    """What is known beforehand of the natural logarithm of hand against head size."""
 
     log_ratio: float = 0.0
     sigma: float = RATIO_SIGMA
@@ -45,7 +45,7 @@ class ScaleModel:
 
     Args:
         bodies: whose mean sizes the measured ones are compared with.
-        settings: `scale.hand_length` and `scale.interpupillary_distance`.
+        settings: `scale.*`.
     """
 
     def __init__(self, bodies: OpenBodies, settings: Settings) -> None:
@@ -58,6 +58,13 @@ class ScaleModel:
         if eyes > 0:
             mean = bodies.head.interpupillary_distance_m(np.zeros(bodies.head.identity_count))
             self._head = SizePrior(math.log(eyes / mean), MEASURED_SIGMA)
+        kept = settings.number('scale.hand_to_head')
+        self.ratio = Ratio() if kept <= 0 else Ratio(
+            math.log(kept), settings.number('scale.hand_to_head_stddev'))
+        """Of this person; what was measured counts more than what was kept."""
+        if self._hand is not None and self._head is not None:
+            self.ratio = Ratio(self._hand.log_scale - self._head.log_scale,
+                               math.hypot(self._hand.sigma, self._head.sigma))
 
     def head(self) -> SizePrior:
         """Return the prior of the head's log size."""
@@ -66,16 +73,16 @@ class ScaleModel:
         anatomy = SizePrior(0.0, HEAD_SIGMA)
         if self._hand is None:
             return anatomy
-        return combined(anatomy, SizePrior(self._hand.log_scale,
-                                           math.hypot(self._hand.sigma, RATIO_SIGMA)))
+        return combined(anatomy, SizePrior(self._hand.log_scale - self.ratio.log_ratio,
+                                           math.hypot(self._hand.sigma, self.ratio.sigma)))
 
-    def hand(self, head_log_scale: float | None, ratio: Ratio) -> SizePrior:
+    def hand(self, head_log_scale: float | None) -> SizePrior:
         """Return the prior of the hand's log size, beside a head of known size or alone."""
         if self._hand is not None:
             return self._hand
         if head_log_scale is None:
-            return SizePrior(ratio.log_ratio, HAND_SIGMA)
-        return SizePrior(head_log_scale + ratio.log_ratio, ratio.sigma)
+            return SizePrior(self.ratio.log_ratio, HAND_SIGMA)
+        return SizePrior(head_log_scale + self.ratio.log_ratio, self.ratio.sigma)
 
     def source(self, camera: Camera) -> ScaleSource:
         """Return what the metric scale rests on."""
@@ -85,7 +92,7 @@ class ScaleModel:
 
     def depth_stddev_m(self, depth_m: float, camera: Camera, with_head: bool) -> float:
         """Return one sigma [m] of the depth that hand and face share."""
-        size = self.head().sigma if with_head else self.hand(None, Ratio()).sigma
+        size = self.head().sigma if with_head else self.hand(None).sigma
         lens = 0.0 if camera.calibrated else LENS_SIGMA
         return depth_m * math.sqrt(size ** 2 + lens ** 2 + FIT_SIGMA ** 2)
 

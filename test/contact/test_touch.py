@@ -129,6 +129,16 @@ def test_hands_seen_behind_the_skin_are_smaller_than_they_seem():
     assert ratio.mean < -0.03
 
 
+def test_what_was_learnt_starts_from_what_was_known():
+    fresh, kept = PersonRatio(0.06), PersonRatio(0.03, 0.05)
+    assert fresh.learnt() == (1.0, 0.06, 0.0)
+    assert kept.learnt().hand_to_head == pytest.approx(math.exp(0.05))
+    approaches(kept, [0.0] * 3, 2 * APPROACH_S)
+    assert kept.learnt().approaches == pytest.approx(3.0)
+    assert kept.learnt().hand_to_head == pytest.approx(math.exp(0.05), abs=0.02)
+    assert kept.learnt().stddev < 0.03
+
+
 def test_a_long_stay_is_no_more_evidence_than_a_short_one():
     short, long = PersonRatio(0.06), PersonRatio(0.06)
     approaches(short, [0.05], APPROACH_S)

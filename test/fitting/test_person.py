@@ -264,11 +264,11 @@ def test_a_size_told_later_counts_at_once(bodies: OpenBodies, scenes: list[Scene
     assert after.state.translation_m[2] > 1.05 * before.state.translation_m[2]
 
 
-def test_calibration_moves_the_size_of_the_hands(bodies: OpenBodies, scenes: list[Scene]) -> None:
+def test_a_kept_ratio_moves_the_size_of_the_hands(bodies: OpenBodies, scenes: list[Scene]) -> None:
     fitter = PersonFitter(bodies, Settings())
     before = run(fitter, scenes[0], bodies, 40)[-1].hands[0]
-    fitter.calibrate('a0000', 0.08, 0.02)
-    fitter.calibrate('nobody', 0.5, 0.02)
+    fitter.apply(Settings({'scale.hand_to_head': math.exp(0.08),
+                           'scale.hand_to_head_stddev': 0.02}))
     after = run(fitter, scenes[0], bodies, 60, first=40)[-1].hands[0]
     assert after.state.log_scale - before.state.log_scale == pytest.approx(0.08, abs=0.01)
     assert after.state.translation_m[2] > 1.05 * before.state.translation_m[2]
