@@ -1,14 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How far a command is, on stderr: a bar on a terminal, elsewhere a line for each step."""
+"""How far a command is, on stderr: a bar on a terminal, elsewhere a line now and then."""
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress, ProgressColumn, TaskID
+
+
+SILENCE_S = 10.0
+"""Many things that are counted get a line after so long, where no terminal shows a bar."""
 
 
 class Bar:
@@ -25,8 +30,10 @@ class Bar:
                  quiet: bool) -> None:
         self._progress, self._task, self._console = progress, task, console
         self._quiet = quiet
-        self._lines = steps and not quiet and not console.is_terminal
+        self._speaks = not quiet and not console.is_terminal
+        self._lines = steps and self._speaks
         self._text = ''
+        self._spoke_s = time.monotonic()
 
     def show(self, text: str, done: float, total: float) -> None:
         """Show how much is done of a total in the bar's unit; a total of 0 is not known."""
@@ -38,6 +45,10 @@ class Bar:
     def advance(self, name: str = '') -> None:
         """Count one more thing as done."""
         self._progress.update(self._task, advance=1, description=name)
+        if self._speaks and time.monotonic() - self._spoke_s >= SILENCE_S:
+            task = self._progress.tasks[0]
+            of = f' of {task.total:g}' if task.total else ''
+            self._print(f'{task.completed:g}{of} done' + (f': {name}' if name else ''))
 
     def say(self, line: str) -> None:
         """Print a line that stays."""
@@ -45,6 +56,7 @@ class Bar:
             self._print(line)
 
     def _print(self, line: str) -> None:
+        self._spoke_s = time.monotonic()
         self._console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 

@@ -133,7 +133,7 @@ def load_material(folder: str | Path = '') -> Material:
     Return the labelled pictures and clips; whether their files are there is not looked at.
 
     Raises:
-        ConfigError: there is no such folder, or its labels.json is not in the format.
+        ConfigError: there is no such folder, or its labels.json is not in the format or empty.
     """
     root = material_folder(folder)
     try:
@@ -145,9 +145,13 @@ def load_material(folder: str | Path = '') -> Material:
         raise ConfigError('labels.json', got=type(data).__name__,
                           expected='an object with the lists "images" and "videos"',
                           next_step=_FORMAT)
+    images, videos = _rows(data, 'images'), _rows(data, 'videos')
+    if not images and not videos:
+        raise ConfigError('labels.json', got='no picture and no clip',
+                          expected='a row or more in "images" or "videos"', next_step=_FORMAT)
     files = _Files(root)
-    return Material(tuple(_picture(files, row) for row in _rows(data, 'images')),
-                    tuple(_clip(files, row) for row in _rows(data, 'videos')))
+    return Material(tuple(_picture(files, row) for row in images),
+                    tuple(_clip(files, row) for row in videos))
 
 
 @dataclass(frozen=True)
@@ -167,8 +171,13 @@ class _Files:
 
 
 def _rows(data: Mapping[str, Any], key: str) -> list[Mapping[str, Any]]:
-    rows = data.get(key) or []
-    for number, row in enumerate(rows if isinstance(rows, list) else [None]):
+    rows = data.get(key)
+    if rows is None:
+        return []
+    if not isinstance(rows, list):
+        raise ConfigError(f'labels.json, {key}', got=type(rows).__name__,
+                          expected='a list of objects with "file"', next_step=_FORMAT)
+    for number, row in enumerate(rows):
         if not isinstance(row, Mapping) or not isinstance(row.get('file'), str):
             raise ConfigError(f'labels.json, {key}, row {number}', got=row,
                               expected='an object with "file"', next_step=_FORMAT)

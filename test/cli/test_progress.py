@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Progress without a terminal: a line for each step on stderr, nothing for each of many things."""
+"""Progress without a terminal: a line for each step, and now and then one for many things."""
 from __future__ import annotations
 
 import pytest
 
+from ros2_dice.cli import progress
 from ros2_dice.cli.progress import progress_bar
 
 
@@ -31,6 +32,17 @@ def test_things_are_counted_in_silence_and_what_is_said_stays(
         bar.say('a.jpg: 1 face')
         bar.advance('b.jpg')
     assert capsys.readouterr().err == 'a.jpg: 1 face\n'
+
+
+def test_a_long_count_says_how_far_it_is(
+        monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(progress, 'SILENCE_S', 0.0)
+    with progress_bar(2) as bar:
+        bar.advance('scenes')
+        bar.advance()
+    with progress_bar(2, quiet=True) as bar:
+        bar.advance('scenes')
+    assert capsys.readouterr().err == '1 of 2 done: scenes\n2 of 2 done\n'
 
 
 def test_quiet_says_nothing(capsys: pytest.CaptureFixture[str]) -> None:

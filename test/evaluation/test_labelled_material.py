@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -77,6 +78,16 @@ def test_another_format_is_refused_in_one_line(tmp_path: Path, document: str):
     with pytest.raises(ConfigError, match=r'labels.json.*expected') as caught:
         load_material(labels(tmp_path, document))
     assert '\n' not in str(caught.value)
+
+
+@pytest.mark.parametrize(('document', 'named'), [
+    ('{"images": [], "videos": null}', 'no picture and no clip'),
+    ('{"videos": "clip.mp4"}', r'labels\.json, videos is str'),
+    ('{"images": [{"file": "a.jpg"}, 7]}', r'labels\.json, images, row 1 is 7')])
+def test_what_is_wrong_is_named(tmp_path: Path, document: str, named: str):
+    with pytest.raises(ConfigError) as caught:
+        load_material(labels(tmp_path, document))
+    assert re.search(named, str(caught.value))
 
 
 def test_a_folder_without_labels_is_named(tmp_path: Path):
