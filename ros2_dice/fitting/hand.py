@@ -54,11 +54,22 @@ class HandFit:
     """(21,) distance in the picture."""
 
 
+@dataclass(frozen=True)
+class Held:
+    """What the frame before tells of the joints."""
+
+    angles_rad: FloatArray
+    """(22,) of that frame."""
+    sigma_rad: float
+    """How far each may have moved since."""
+
+
 class _Problem:
     """Residuals and normal equations for one observation."""
 
     def __init__(self, hand: OpenHand, observation: HandObservation, camera: Camera,
-                 prior: SizePrior, log_z: float | None, fixed_shape: bool) -> None:
+                 prior: SizePrior, log_z: float | None, fixed_shape: bool,
+                 held: Held | None) -> None:
         self.hand, self.prior, self.log_z, self.fixed_shape = hand, prior, log_z, fixed_shape
         self.focal = focal_px(camera)
         self.center = np.array((camera.cx_px, camera.cy_px))
@@ -70,6 +81,7 @@ class _Problem:
             camera, self.points_px.mean(axis=0)).T
         self.world = world - world.mean(axis=0)
         self.columns = 29 if fixed_shape else 39
+        self.held = held
 
     def evaluate(self, state: HandState) -> tuple[float, Kinematics, tuple[FloatArray, ...]]:
         """Return the cost and what `normal_equations` needs besides."""
@@ -95,10 +107,19 @@ class _Problem:
         cost = (float(square @ robust) + float(np.vdot(world, world))
                 + ANGLE_WEIGHT ** 2 * float(bent @ bent) + LIMIT_WEIGHT ** 2 * float(over @ over)
                 + float(state.shape @ state.shape) / SHAPE_SIGMA ** 2 + size * size)
-        if self.log_z is not None:
-            cost += ((math.log(state.translation_m[2]) - self.log_z) / CLAMP_SIGMA) ** 2
+        cost += self.conditions(state)
         return cost, pose, (to_camera, arm, point, depth, picture, robust, world,
                             np.array(ratio), over, bent)
+
+    def conditions(self, state: HandState) -> float:
+        """Return the part of the cost that no picture and no anatomy asks for."""
+        cost = 0.0
+        if self.log_z is not None:
+            cost += ((math.log(state.translation_m[2]) - self.log_z) / CLAMP_SIGMA) ** 2
+        if self.held is not None:
+            change = (state.angles_rad - self.held.angles_rad) / self.held.sigma_rad
+            cost += float(change @ change)
+        return cost
 
     def normal_equations(self, state: HandState, pose: Kinematics,
                          parts: tuple[FloatArray, ...]) -> tuple[FloatArray, FloatArray]:
@@ -139,6 +160,10 @@ class _Problem:
         if self.log_z is not None:
             diagonal[_Z] = 1.0 / CLAMP_SIGMA ** 2
             gradient[_Z] += (math.log(translation[2]) - self.log_z) / CLAMP_SIGMA ** 2
+        if self.held is not None:
+            diagonal[_ANGLES] += self.held.sigma_rad ** -2
+            change = state.angles_rad - self.held.angles_rad
+            gradient[_ANGLES] += change / self.held.sigma_rad ** 2
         matrix.flat[::count + 1] += diagonal
         return matrix, gradient
 
@@ -203,7 +228,8 @@ def _bends(points: FloatArray) -> FloatArray:
 
 def fit_hand(hand: OpenHand, observation: HandObservation, camera: Camera, prior: SizePrior, *,
              start: HandState | None = None, log_z: float | None = None, iterations: int = 20,
-             fixed_shape: bool = False, patient: bool = False) -> HandFit:
+             fixed_shape: bool = False, patient: bool = False,
+             held: Held | None = None) -> HandFit:
     """
     Return the most probable hand for one observation.
 
@@ -218,8 +244,10 @@ def fit_hand(hand: OpenHand, observation: HandObservation, camera: Camera, prior
         fixed_shape: keep the shape of `start`.
         patient: go on while there is anything to gain: a valley of the cost may be long and flat,
             and a fit that stops early would creep along it for many frames.
+        held: the joints of the frame before. They settle what a picture leaves open, above all
+            bends along the line of sight; the cost that is returned is without them.
     """
-    problem = _Problem(hand, observation, camera, prior, log_z, fixed_shape)
+    problem = _Problem(hand, observation, camera, prior, log_z, fixed_shape, held)
     state = start or first_guess(hand, observation, camera, prior)
     cost, pose, parts = problem.evaluate(state)
     damping, enough = (1e-2, 3e-4) if start is None else (1e-3, 2e-3)
@@ -242,6 +270,5 @@ def fit_hand(hand: OpenHand, observation: HandObservation, camera: Camera, prior
         damping = max(damping / 8.0, 1e-4)
         if gain < enough:
             break
-    if log_z is not None:
-        cost -= ((math.log(state.translation_m[2]) - log_z) / CLAMP_SIGMA) ** 2
-    return HandFit(state, cost, np.linalg.norm(parts[4], axis=1) * problem.sigma_px)
+    return HandFit(state, cost - problem.conditions(state),
+                   np.linalg.norm(parts[4], axis=1) * problem.sigma_px)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ros2_dice.bodies import HandState, HeadState, OpenBodies, OpenHand
-from ros2_dice.fitting.hand import HandFit, first_guess, fit_hand
+from ros2_dice.fitting.hand import HandFit, Held, first_guess, fit_hand
 from ros2_dice.fitting.head import HeadFitter
 from ros2_dice.fitting.priors import SizePrior
 from ros2_dice.fitting.results import FittedHand, FittedHead
@@ -19,13 +19,16 @@ from ros2_dice.types import Camera, FloatArray, Handedness, State
 if TYPE_CHECKING:
     from ros2_dice.landmarks import FaceObservation, HandObservation, TrackedHand
 
-SETTLED_AFTER = 30
+SETTLED_AFTER = 20
 """Good frames after which identity and shape are kept."""
 NOMINAL_DT_S = 1.0 / 30.0
 """For frames that carry the stamp of the one before."""
 WARM_ITERATIONS, COLD_ITERATIONS, EARLY_ITERATIONS = 4, 40, 15
 EARLY_FRAMES = 5
 """A new hand is fitted patiently in so many frames: it shall not creep to its place later."""
+HELD_RAD = 0.4
+"""How far a joint may turn within a thirtieth of a second without need; in pictures that leave a
+bend open a fit would flip between two postures."""
 HEAD_WARM_ITERATIONS, HEAD_COLD_ITERATIONS = 2, 6
 GOOD_HAND_COST = 90.0
 FITTING_HAND_COST = 60.0
@@ -157,6 +160,7 @@ class HandTrack:
         self._frame = self._side_since = self._retry_from = 0
         self._sum = np.zeros(10)
         self._good = 0.0
+        self._held_rad = math.inf
         self._last: FittedHand | None = None
 
     @property
@@ -169,6 +173,8 @@ class HandTrack:
         if dt_s is None:
             self._filter = HandFilter()
         self._frame += 1
+        self._held_rad = HELD_RAD * math.sqrt((dt_s or NOMINAL_DT_S) / NOMINAL_DT_S) \
+            if context.smoothing.enabled else math.inf
         best = self._best_side(hand, context, prior, dt_s is not None)
         fit = best.fit
         assert fit is not None
@@ -241,7 +247,8 @@ class HandTrack:
         if start is not None:
             side.fit = fit_hand(body, observation, context.camera, prior, start=start,
                                 iterations=EARLY_ITERATIONS if early else WARM_ITERATIONS,
-                                fixed_shape=self._settled, patient=early)
+                                fixed_shape=self._settled, patient=early,
+                                held=None if early else Held(start.angles_rad, self._held_rad))
         else:
             known = self._sum / self._good if self._settled else None
             guesses = _guesses(body, observation, context, prior, known)

@@ -71,15 +71,18 @@ def test_exact_landmarks_give_back_depth_and_rotation(
     assert abs(np.mean(errors)) < 0.015
 
 
-@pytest.mark.parametrize('log_z', [None, math.log(0.6)])
+@pytest.mark.parametrize(('log_z', 'held'), [
+    (None, None), (math.log(0.6), None), (None, hand_module.Held(np.full(22, 0.1), 0.4))])
 def test_hand_gradient_is_half_the_costs_difference(
-        bodies: OpenBodies, scenes: list[Scene], log_z: float | None) -> None:
+        bodies: OpenBodies, scenes: list[Scene], log_z: float | None,
+        held: hand_module.Held | None) -> None:
     """J^T r, which the step is made of, against differences of the cost itself."""
     rng = np.random.default_rng(0)
     for scene in scenes[:6]:
         body = bodies.hand(scene.left)
         seen = observe_hand(scene, bodies, rng, 2.0)
-        problem = hand_module._Problem(body, seen, CAMERA, prior_of(scene), log_z, False)
+        problem = hand_module._Problem(body, seen, CAMERA, prior_of(scene), log_z, False,
+                                       held)
         guess = first_guess(body, seen, CAMERA, prior_of(scene))
         state = replace(guess, shape=rng.normal(0.0, 0.2, 10),
                         angles_rad=guess.angles_rad + rng.normal(0.0, 0.05, 22))
@@ -91,6 +94,25 @@ def test_hand_gradient_is_half_the_costs_difference(
             behind = problem.evaluate(problem.stepped(state, -axis))[0]
             expected = 0.5 * (ahead - behind) / (2 * step)
             assert gradient[index] == pytest.approx(expected, rel=2e-4, abs=0.02), index
+
+
+def test_what_the_picture_leaves_open_stays_as_it_was(
+        bodies: OpenBodies, scenes: list[Scene]) -> None:
+    """A joint that is held moves less with the noise, and the landmarks are met as well."""
+    rng, moved, costs = np.random.default_rng(5), [], []
+    for scene in scenes[:8]:
+        body, prior = bodies.hand(scene.left), prior_of(scene)
+        calm = fit_hand(body, observe_hand(scene, bodies, rng, 0.1), CAMERA, prior)
+        noisy = observe_hand(scene, bodies, rng, 3.0)
+        held = hand_module.Held(calm.state.angles_rad, 0.4)
+        fits = [fit_hand(body, noisy, CAMERA, prior, start=calm.state, held=one)
+                for one in (None, held)]
+        moved.append([np.linalg.norm(fit.state.angles_rad - calm.state.angles_rad)
+                      for fit in fits])
+        costs.append([fit.cost for fit in fits])
+    free, kept = np.mean(moved, axis=0)
+    assert kept < 0.8 * free
+    assert np.mean(costs, axis=0)[1] < np.mean(costs, axis=0)[0] + 3.0
 
 
 def mirrored_hand(seen: HandObservation) -> HandObservation:
