@@ -141,7 +141,12 @@ class ModelHost:
         return change
 
     def close(self) -> None:
-        """Release the model in use."""
-        if self.current is not None:
-            self.current.close()
-            self.current = None
+        """
+        Release the model in use; it is not in use any more even where that fails.
+
+        Raises:
+            Exception: what the estimator raises.
+        """
+        estimator, self.current = self.current, None
+        if estimator is not None:
+            estimator.close()

@@ -35,6 +35,7 @@ from ros2_dice.ros.parameters import NodeParameters, refuse_missing_features
 from ros2_dice.ros.pipeline import Arrival, Pipeline
 from ros2_dice.ros.running import Running
 from ros2_dice.ros.services import Services
+from ros2_dice.ros.transitions import refuse_impossible_transitions
 from ros2_dice.ros.worker import Counters, Worker
 
 SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
@@ -55,6 +56,7 @@ class DiceNode(LifecycleNode):
     def __init__(self, estimator_factory: EstimatorFactory = create_estimator,
                  **options: Any) -> None:
         super().__init__('dice', **options)
+        refuse_impossible_transitions(self)
         self._table = NodeParameters(self, self._apply)
         self._host = ModelHost(
             estimator_factory, lambda line: self.get_logger().info(f'engine: {line}'))
@@ -99,7 +101,8 @@ class DiceNode(LifecycleNode):
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Read the parameters, check and load the model, create the publishers."""
-        return self._transition('configure', lambda: self._configure(self.settings), 'inactive')
+        return self._transition('configure', lambda: self._configure(self.settings), 'inactive',
+                                self._release)
 
     def _configure(self, settings: Settings) -> None:
         refuse_missing_features(settings)
@@ -111,15 +114,18 @@ class DiceNode(LifecycleNode):
                                    rectified='rect' in self._image_topic())
         self._pipeline = Pipeline(self, self._host, self._outputs, self._cameras,
                                   self._monitor.statistics, settings)
-        self._worker = Worker(self._pipeline.process, self._pipeline.is_stale, self._crashed,
-                              settings.integer('input.queue_depth'))
+        self._worker = Worker(
+            self._pipeline.process, self._pipeline.is_stale,
+            lambda error: self.get_logger().error(f'worker: {error_text(error)}'),
+            settings.integer('input.queue_depth'))
         self._worker.set_max_rate(settings.number('input.max_rate'))
         self._table.lock(True)
         self.get_logger().info(f'configured with model {self.model_id}')
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Start the worker and subscribe."""
-        return self._transition('activate', lambda: self._activate(self.settings), 'active')
+        return self._transition('activate', lambda: self._activate(self.settings), 'active',
+                                self._stop)
 
     def _activate(self, settings: Settings) -> None:
         assert self._worker is not None
@@ -149,21 +155,28 @@ class DiceNode(LifecycleNode):
         """Stop and release everything, from any state."""
         return self._transition('shutdown', self._release, 'finalized')
 
-    def _transition(self, name: str, action: Callable[[], None],
-                    target: str) -> TransitionCallbackReturn:
+    def _transition(self, name: str, action: Callable[[], None], target: str,
+                    undo: Callable[[], None] | None = None) -> TransitionCallbackReturn:
+        """Act; a failure is undone or, where nothing is left to go back to, only told of."""
+        self._problem = ''
+        if not self._attempt(name, action) and undo is not None:
+            undo()
+            self._monitor.report_now()
+            return FAILURE
+        self._lifecycle = target
+        self._monitor.report_now()
+        return SUCCESS
+
+    def _attempt(self, name: str, action: Callable[[], None]) -> bool:
         """Act, and say what went wrong: rclpy would swallow an exception without a word."""
         try:
             action()
         except Exception as error:
-            self._problem = f'{name} failed: {error_text(error)}'
-            self.get_logger().error(self._problem)
-            (self._stop if name in ('activate', 'deactivate') else self._release)()
-            self._monitor.report_now()
-            return FAILURE
-        self._problem = ''
-        self._lifecycle = target
-        self._monitor.report_now()
-        return SUCCESS
+            problem = f'{name} failed: {error_text(error)}'
+            self._problem = self._problem or problem
+            self.get_logger().error(problem)
+            return False
+        return True
 
     def destroy_node(self) -> None:
         """Stop the worker before what it publishes with goes."""
@@ -219,21 +232,20 @@ class DiceNode(LifecycleNode):
             self._worker.put(arrival)
 
     def _stop(self) -> None:
-        for subscription in self._inputs:
-            self.destroy_subscription(subscription)
-        self._inputs = []
+        while self._inputs:
+            self.destroy_subscription(self._inputs.pop())
         if self._worker is not None:
-            self._worker.stop()
+            self._attempt('stop', self._worker.stop)
         if self._pipeline is not None:
-            self._pipeline.end_touches()
+            self._attempt('stop', self._pipeline.end_touches)
 
     def _release(self) -> None:
+        """Take everything down, whatever part of it fails."""
         self._stop()
-        self._worker = self._pipeline = None
-        self._host.close()
+        self._attempt('release', self._host.close)
         if self._outputs is not None:
-            self._outputs.close()
-            self._outputs = None
+            self._attempt('release', self._outputs.close)
+        self._worker = self._pipeline = self._outputs = None
         self._lifecycle = 'unconfigured'
         self._table.lock(False)
 
@@ -260,17 +272,7 @@ class DiceNode(LifecycleNode):
             worker.between_items(pipeline.end_overdue_touches)
 
     def _image_topic(self) -> str:
-        """Return the resolved topic; image/compressed follows a remapping of image alone."""
-        image = self.resolve_topic_name('image')
-        if self.settings.text('image_transport') == 'raw':
-            return image
-        name = 'image/compressed'
-        topic = self.resolve_topic_name(name)
-        remapped = topic != self.resolve_topic_name(name, only_expand=True)
-        return topic if remapped else f'{image}/compressed'
-
-    def _crashed(self, error: Exception) -> None:
-        self.get_logger().error(f'worker: {error_text(error)}')
+        return qos.image_topic(self, self.settings.text('image_transport'))
 
 
 def main(args: list[str] | None = None,

@@ -30,7 +30,7 @@ from sensor_msgs.msg import Image
 from ros2_dice.errors import EstimatorError
 from ros2_dice.msg import HandFaceMeshArray
 from ros2_dice.ros import qos
-from ros2_dice.ros.node import DiceNode
+from ros2_dice.ros.node import SUCCESS, DiceNode
 from ros2_dice.ros.processes import added_environment
 from ros2_dice.ros.statistics import StatisticsWindow
 
@@ -131,11 +131,9 @@ def measure(words: list[str], threads: int, namespace: str) -> dict[str, object]
     executor = SingleThreadedExecutor()
     executor.add_node(node)
     try:
-        node.trigger_configure()
-        if not node.model_id:
-            raise EstimatorError('the node', state='not configured', expected='a loaded model',
+        if node.trigger_configure() != SUCCESS or node.trigger_activate() != SUCCESS:
+            raise EstimatorError('the node', state='not active', expected='a loaded model',
                                  next_step='ros2-dice doctor says what is missing')
-        node.trigger_activate()
         player = subprocess.Popen([sys.executable, '-m', 'ros2_dice.ros.overhead', *words,
                                    '--play', namespace], stdout=subprocess.PIPE, text=True)
         while player.poll() is None:

@@ -136,7 +136,7 @@ class Pipeline:
         """Publish what is in an image, or that it could not be looked at."""
         start_s = time.perf_counter()
         stages_s = {'queue': start_s - arrival.arrived_s}
-        self._watch_stamp(arrival)
+        self._watch_header(arrival)
         self._last_arrival = arrival
         size_px = (0, 0)
         kind = 'input'
@@ -194,9 +194,15 @@ class Pipeline:
         what = 'image could not be read' if kind == 'input' else 'estimator failed'
         self._throttle.warning(f'{kind} {reason[:60]}', f'{what}: {reason}')
 
-    def _watch_stamp(self, arrival: Arrival) -> None:
-        """Begin anew when stamps run backwards, as when a bag starts over."""
+    def _watch_header(self, arrival: Arrival) -> None:
+        """Name what a header lacks; begin anew when stamps run backwards, as when a bag does."""
         stamp_ns = arrival.stamp_ns
+        if stamp_ns == 0:
+            self._throttle.warning('stamp', 'images carry no stamp: nobody knows their age, and '
+                                            'touches have no duration; mend the camera driver')
+        if not arrival.message.header.frame_id:
+            self._throttle.warning('frame_id', 'images carry no frame_id: neither RViz nor tf can '
+                                               'place the results; mend the camera driver')
         if stamp_ns < self._last_stamp_ns:
             back_s = (self._last_stamp_ns - stamp_ns) * 1e-9
             self._logger.warning(f'image stamps went back by {back_s:.3f} s: tracking starts anew')
@@ -204,9 +210,11 @@ class Pipeline:
         self._last_stamp_ns = stamp_ns
 
     def _latency_s(self, arrival: Arrival) -> float:
-        if arrival.stamp_ns == 0:
+        """Return the age of an image [s]; NaN without a stamp, or before the first /clock."""
+        now_ns = self._clock.now().nanoseconds
+        if arrival.stamp_ns == 0 or now_ns == 0:
             return math.nan
-        return (self._clock.now().nanoseconds - arrival.stamp_ns) * 1e-9
+        return (now_ns - arrival.stamp_ns) * 1e-9
 
     def _measure_period(self, arrival: Arrival) -> None:
         period_s = arrival.arrived_s - self._last_arrival_s

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Quality of service of every topic, as docs and tests name it, and what to say on a mismatch."""
+"""Topics' names and quality of service, as docs and tests have them; what a mismatch says."""
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -44,6 +44,17 @@ def latched(depth: int = 1) -> QoSProfile:
     return QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=depth,
                       reliability=ReliabilityPolicy.RELIABLE,
                       durability=DurabilityPolicy.TRANSIENT_LOCAL)
+
+
+def image_topic(node: Node, transport: str) -> str:
+    """Return the resolved topic of the images; a remapping of image moves image/compressed too."""
+    image = node.resolve_topic_name('image')
+    if transport == 'raw':
+        return image
+    name = f'image/{transport}'
+    topic = node.resolve_topic_name(name)
+    remapped = topic != node.resolve_topic_name(name, only_expand=True)
+    return topic if remapped else f'{image}/{transport}'
 
 
 def overrides() -> QoSOverridingOptions:

@@ -39,9 +39,9 @@ class FrameBroadcaster:
         self._publisher = node.create_publisher(TFMessage, '/tf', qos.reliable(100))
 
     def send(self, header: Header, estimates: Sequence[HandFaceEstimate]) -> None:
-        """Send the transforms of a frame, stamped as its image."""
+        """Send the transforms of a frame, stamped as its image; none below a nameless frame."""
         found: dict[str, Pose] = {}
-        for estimate in estimates:
+        for estimate in estimates if header.frame_id else ():
             if estimate.face_pose is not None:
                 found[f'face_{estimate.person_id}'] = estimate.face_pose
             if estimate.wrist_pose is not None:

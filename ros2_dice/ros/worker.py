@@ -36,7 +36,7 @@ class Worker(Generic[Item]):
     """
 
     def __init__(self, process: Callable[[Item], None], is_stale: Callable[[Item], bool],
-                 on_crash: Callable[[Exception], None], queue_depth: int = 1) -> None:
+                 on_crash: Callable[[Exception], object], queue_depth: int = 1) -> None:
         self._process = process
         self._is_stale = is_stale
         self._on_crash = on_crash

@@ -2,7 +2,6 @@
 """A dice node with a fake estimator in a thread of its own, and what talks to it."""
 from __future__ import annotations
 
-import array
 import contextlib
 import threading
 from collections.abc import Callable, Iterator
@@ -15,6 +14,7 @@ pytest.importorskip('ros2_dice.msg')
 
 import rclpy
 from fakes import Factory
+from image_messages import image
 from rclpy.context import Context
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.parameter import Parameter
@@ -126,15 +126,6 @@ class Camera:
         assert self._wait_until(lambda: len(self.meshes) > before), 'no answer to an image'
         assert self.meshes[-1].header == message.header
         return self.meshes[-1]
-
-
-def image(number: int = 0, stamp_ns: int = 0, width: int = 64, height: int = 48) -> Image:
-    """A small bgr8 image."""
-    message = Image(width=width, height=height, encoding='bgr8', step=3 * width)
-    message.header.frame_id = 'camera_optical_frame'
-    message.header.stamp.sec, message.header.stamp.nanosec = divmod(stamp_ns, 1_000_000_000)
-    message.data = array.array('B', bytes([number % 256]) * (3 * width * height))
-    return message
 
 
 @pytest.fixture

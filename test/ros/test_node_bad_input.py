@@ -6,11 +6,13 @@ import time
 import cv2
 import numpy as np
 import pytest
-from conftest import image
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from image_messages import image
 from sensor_msgs.msg import CameraInfo, CompressedImage
+from std_msgs.msg import Header
 
-from ros2_dice.msg import HandFaceMeshArray
+from ros2_dice.msg import HandFaceMeshArray, Statistics
+from ros2_dice.ros.log import Throttle
 from ros2_dice.ros.worker import Counters
 
 FAILED, OK = HandFaceMeshArray.STATUS_FAILED, HandFaceMeshArray.STATUS_OK
@@ -136,6 +138,29 @@ def test_a_stamp_that_goes_back_starts_tracking_anew(make_dice, camera, factory)
     assert factory.newest.resets == 1
     camera.look(3, header=earlier)
     assert factory.newest.resets == 1
+
+
+def test_a_header_without_stamp_or_frame_is_named(make_dice, camera, monkeypatch):
+    said = []
+    monkeypatch.setattr(Throttle, 'warning', lambda throttle, key, line: said.append(line))
+    dice = make_dice()
+    camera.connect(dice)
+    assert camera.look(1).status == OK
+    assert said == []
+    assert camera.look(2, header=Header()).status == OK
+    no_stamp, no_frame = [line for line in said if 'images carry' in line]
+    assert 'no stamp' in no_stamp
+    assert 'no frame_id' in no_frame
+
+
+def test_without_a_clock_nobody_knows_the_latency(make_dice, camera, node, wait_until):
+    heard = []
+    node.create_subscription(Statistics, '/dice/statistics', heard.append, 10)
+    dice = make_dice(use_sim_time=True)
+    camera.connect(dice)
+    assert camera.look(1).status == OK
+    assert wait_until(lambda: heard and heard[-1].published)
+    assert math.isnan(heard[-1].latency_p50)
 
 
 def test_old_images_are_dropped_and_counted(make_dice, camera, factory, wait_until, diagnosis):

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Lifecycle: cycles, failures that can be mended, missing and broken assets."""
+import threading
+
 import pytest
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from fakes import Factory
@@ -52,6 +54,17 @@ def test_transitions_by_service(make_dice, camera, factory, change, state):
     assert len(factory.made) == 2
 
 
+def test_a_transition_that_the_state_lacks_is_refused(make_dice, camera, change, state):
+    """rclpy raises out of the executor (ros2/rclpy#1209), which would end the process."""
+    dice = make_dice()
+    for transition in (Transition.TRANSITION_CONFIGURE, Transition.TRANSITION_ACTIVATE,
+                       Transition.TRANSITION_CLEANUP, 200):
+        assert not change(transition)
+    assert state() == State.PRIMARY_STATE_ACTIVE
+    camera.connect(dice)
+    assert camera.look(1).status == HandFaceMeshArray.STATUS_OK
+
+
 def test_many_cycles(make_dice, factory):
     dice = make_dice(active=False)
     for _ in range(30):
@@ -62,11 +75,60 @@ def test_many_cycles(make_dice, factory):
     assert all(made.closed for made in factory.made)
 
 
-def test_shutdown_while_active(make_dice, camera, factory, change, state):
-    make_dice()
-    assert change(Transition.TRANSITION_ACTIVE_SHUTDOWN)
+@pytest.mark.parametrize(('steps', 'transition'), [
+    ((), Transition.TRANSITION_UNCONFIGURED_SHUTDOWN),
+    (('configure',), Transition.TRANSITION_INACTIVE_SHUTDOWN),
+    (('configure', 'activate'), Transition.TRANSITION_ACTIVE_SHUTDOWN),
+    (('configure', 'activate', 'deactivate'), Transition.TRANSITION_INACTIVE_SHUTDOWN),
+    (('configure', 'cleanup'), Transition.TRANSITION_UNCONFIGURED_SHUTDOWN)])
+def test_shutdown_from_every_state(make_dice, factory, change, state, steps, transition):
+    dice = make_dice(active=False)
+    for step in steps:
+        assert getattr(dice, f'trigger_{step}')().to_label() == 'transition_success'
+    assert change(transition)
     assert state() == State.PRIMARY_STATE_FINALIZED
-    assert factory.newest.closed
+    assert all(made.closed for made in factory.made)
+    assert not change(Transition.TRANSITION_CONFIGURE)
+
+
+@pytest.mark.parametrize('steps', [('cleanup', 'configure'), ('shutdown',)])
+def test_a_model_that_can_t_be_closed_is_gone_all_the_same(make_dice, camera, factory, steps):
+    """Nothing is left to go back to: the node says so, and can be configured anew."""
+    dice = make_dice(active=False)
+    assert dice.trigger_configure().to_label() == 'transition_success'
+
+    def close():
+        raise RuntimeError('the engine is gone')
+
+    factory.newest.close = close
+    first, *others = steps
+    assert getattr(dice, f'trigger_{first}')().to_label() == 'transition_success'
+    assert 'the engine is gone' in dice._problem
+    assert dice.model_id == ''
+    assert dice.resolve_topic_name('~/topologies') not in {p.topic_name for p in dice.publishers}
+    for step in others:
+        assert getattr(dice, f'trigger_{step}')().to_label() == 'transition_success'
+        assert dice._problem == ''
+
+
+def test_deactivate_lets_the_frame_in_work_end(make_dice, camera, factory, wait_until):
+    dice = make_dice()
+    camera.connect(dice)
+    factory.newest.gate.clear()
+    camera.send(1)
+    assert wait_until(lambda: dice._counters().pending)
+    opener = threading.Timer(0.2, factory.newest.gate.set)
+    opener.start()
+    assert dice.trigger_deactivate().to_label() == 'transition_success'
+    opener.join()
+    assert dice._counters().processed == 1
+    assert wait_until(lambda: camera.meshes), 'its result is published'
+    result, = dice.set_parameters([Parameter('contact.threshold', value=0.7)])
+    assert result.successful
+    assert factory.newest.settings.number('contact.threshold') == 0.7
+    assert dice.trigger_activate().to_label() == 'transition_success'
+    camera.connect(dice)
+    assert camera.look(2).status == HandFaceMeshArray.STATUS_OK
 
 
 def test_a_missing_asset_fails_configure_and_can_be_mended(make_dice, node, camera, factory,

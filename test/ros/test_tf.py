@@ -52,5 +52,7 @@ def test_frames_are_named_after_tracks_and_missing_poses_send_nothing(monkeypatc
     assert face.transform.rotation.w == 1.0
     broadcaster.send(header, [])
     assert len(recorder.sent) == 1
+    broadcaster.send(Header(stamp=header.stamp), [estimate_of(0)])
+    assert len(recorder.sent) == 1, 'tf takes no transform below a nameless frame'
     broadcaster.close()
     assert recorder.destroyed
