@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ros2_dice.cli.interrupt import end_at_once
 from ros2_dice.cli.progress import progress_bar
 from ros2_dice.ros.children import end_with_parent
 
@@ -65,6 +66,7 @@ def build_engine(
         'model.id': model, 'model.directory': directory, 'backend.name': backend,
         'backend.device': device, 'backend.precision': precision, 'backend.threads': threads,
         'backend.cache_directory': cache_directory})
+    end_at_once('given up; what was finished stays, and the next build goes on from there')
     if background:
         os.nice(10)
         end_with_parent()

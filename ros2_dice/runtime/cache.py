@@ -31,6 +31,8 @@ LIMIT_BYTES = 12 << 30
 """Size of the folder beyond which the least recently used engines go."""
 QUARANTINED = 2
 """Files kept for a look at what was wrong with them; more only fill the disk."""
+QUARANTINE_S = 14 * 86400.0
+"""After that time they go, too, when an engine is kept."""
 
 _QUARANTINE = 'quarantine'
 _POLL_S = 0.1
@@ -155,7 +157,9 @@ class EngineCache:
         folder = self.folder / _QUARANTINE
         try:
             folder.mkdir(exist_ok=True, mode=0o700)
-            os.replace(path, folder / f'{path.stem}.{time.time_ns()}.bad')
+            bad = folder / f'{path.stem}.{time.time_ns()}.bad'
+            os.replace(path, bad)
+            os.utime(bad)
             self._say(f'{reason}; moved to {_QUARANTINE}/')
             for old in sorted(folder.glob('*.bad'), key=_used_s)[:-QUARANTINED]:
                 old.unlink()
@@ -209,12 +213,15 @@ class EngineCache:
                 self._say(f'{path.name} removed: the engine cache is full')
 
     def _sweep(self, own: Path) -> None:
-        """Remove what killed builds left: parts of engines that nobody builds any more."""
+        """Remove parts of engines that nobody builds any more, and what was bad long ago."""
         for part in self.folder.glob('*.part'):
             stem = part.name.split('.')[0]
             if stem != own.stem and _is_locked(self.folder / f'{stem}.lock'):
                 continue
             part.unlink(missing_ok=True)
+        for bad in (self.folder / _QUARANTINE).glob('*.bad'):
+            if time.time() - _used_s(bad) > QUARANTINE_S:
+                bad.unlink(missing_ok=True)
 
     def _sync_folder(self) -> None:
         """Make a rename last through a power cut, where the file system can."""

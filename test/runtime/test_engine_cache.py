@@ -17,7 +17,7 @@ from toy_rungs import ToyRung, ladder, reference
 
 from ros2_dice.errors import EngineError
 from ros2_dice.runtime import cache as cache_module
-from ros2_dice.runtime.cache import QUARANTINED, EngineCache
+from ros2_dice.runtime.cache import QUARANTINE_S, QUARANTINED, EngineCache
 from ros2_dice.runtime.engine_file import Entry, Sample, read_entry
 from ros2_dice.runtime.ladder import Wish
 
@@ -128,6 +128,19 @@ def test_quarantine_is_bounded(tmp_path: Path) -> None:
         flip(-1)(only_engine(tmp_path))
         start(tmp_path)
     assert len(list((tmp_path / 'quarantine').glob('*.bad'))) == QUARANTINED
+
+
+@pytest.mark.parametrize(('age_s', 'left'), [
+    (QUARANTINE_S - 3600.0, 2), (QUARANTINE_S + 3600.0, 1)])
+def test_quarantined_files_go_after_a_while(tmp_path: Path, age_s: float, left: int) -> None:
+    start(tmp_path)
+    flip(-1)(only_engine(tmp_path))
+    start(tmp_path)
+    first, = (tmp_path / 'quarantine').glob('*.bad')
+    os.utime(first, (time.time() - age_s,) * 2)
+    flip(-1)(only_engine(tmp_path))
+    start(tmp_path)
+    assert len(list((tmp_path / 'quarantine').glob('*.bad'))) == left
 
 
 def test_a_file_that_can_not_be_read_is_built_anew(tmp_path: Path) -> None:
