@@ -142,12 +142,12 @@ def load_material(folder: str | Path = '') -> Material:
         raise ConfigError('labels.json', got=str(error), expected='a JSON file',
                           next_step=_FORMAT) from error
     if not isinstance(data, Mapping) or not ({'images', 'videos'} & data.keys()):
-        raise ConfigError('labels.json', got=type(data).__name__,
+        raise ConfigError('labels.json', state=type(data).__name__,
                           expected='an object with the lists "images" and "videos"',
                           next_step=_FORMAT)
     images, videos = _rows(data, 'images'), _rows(data, 'videos')
     if not images and not videos:
-        raise ConfigError('labels.json', got='no picture and no clip',
+        raise ConfigError('labels.json', state='empty: no picture and no clip',
                           expected='a row or more in "images" or "videos"', next_step=_FORMAT)
     files = _Files(root)
     return Material(tuple(_picture(files, row) for row in images),
@@ -175,7 +175,7 @@ def _rows(data: Mapping[str, Any], key: str) -> list[Mapping[str, Any]]:
     if rows is None:
         return []
     if not isinstance(rows, list):
-        raise ConfigError(f'labels.json, {key}', got=type(rows).__name__,
+        raise ConfigError(f'labels.json, {key}', state=type(rows).__name__,
                           expected='a list of objects with "file"', next_step=_FORMAT)
     for number, row in enumerate(rows):
         if not isinstance(row, Mapping) or not isinstance(row.get('file'), str):

@@ -82,7 +82,7 @@ def test_another_format_is_refused_in_one_line(tmp_path: Path, document: str):
 
 @pytest.mark.parametrize(('document', 'named'), [
     ('{"images": [], "videos": null}', 'no picture and no clip'),
-    ('{"videos": "clip.mp4"}', r'labels\.json, videos is 'str''),
+    ('{"videos": "clip.mp4"}', r'labels\.json, videos is str'),
     ('{"images": [{"file": "a.jpg"}, 7]}', r'labels\.json, images, row 1 is 7')])
 def test_what_is_wrong_is_named(tmp_path: Path, document: str, named: str):
     with pytest.raises(ConfigError) as caught:
