@@ -23,6 +23,7 @@ print('ready', flush=True)
 def test_one_line_and_130(work):
     process = subprocess.Popen([sys.executable, '-c', BUSY.format(work=work)], text=True,
                                stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert process.stdout is not None
     assert process.stdout.readline() == 'ready\n'
     process.send_signal(signal.SIGINT)
     _, complaints = process.communicate(timeout=60)

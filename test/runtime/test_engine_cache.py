@@ -137,7 +137,8 @@ def test_quarantined_files_go_after_a_while(tmp_path: Path, age_s: float, left: 
     flip(-1)(only_engine(tmp_path))
     start(tmp_path)
     first, = (tmp_path / 'quarantine').glob('*.bad')
-    os.utime(first, (time.time() - age_s,) * 2)
+    used_s = time.time() - age_s
+    os.utime(first, (used_s, used_s))
     flip(-1)(only_engine(tmp_path))
     start(tmp_path)
     assert len(list((tmp_path / 'quarantine').glob('*.bad'))) == left
