@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Sequence
 
+from ros2_dice.landmarks.belief import find_threshold
 from ros2_dice.landmarks.crop import Region
 from ros2_dice.landmarks.crowd import Crowd
 from ros2_dice.landmarks.cut import CutDetector
@@ -13,7 +15,7 @@ from ros2_dice.landmarks.find_hand import is_plausible, same_hand
 from ros2_dice.landmarks.hand import HandObservation
 from ros2_dice.landmarks.ids import IdSource
 from ros2_dice.landmarks.networks import Networks, load_networks
-from ros2_dice.landmarks.persons import FaceTrack, HandTrack, PersonObservation
+from ros2_dice.landmarks.persons import FaceTrack, HandTrack, Person, PersonObservation
 from ros2_dice.landmarks.regions import (
     STEP,
     distance_over_size,
@@ -29,6 +31,11 @@ _MOST_MISSES = 15
 """Frames without a sight after which a track ends, also where the stamps stand still."""
 _SAME_FACE = 0.25
 """Two faces so near (of the square) are one; people who pass each other come closer than finds."""
+_BEHIND_FACE = 0.7
+"""Distance (of the square) from a seen face from which a lost one may come back: who hides another
+has a neck where the other one's face was."""
+_OTHER_HAND = 0.5
+"""Distance (of the square) from a seen hand from which a lost one may come back."""
 _JUMP = 0.5
 """A hand does not move by more than this fraction of its square between frames."""
 _WELL_SEEN = 0.8
@@ -131,19 +138,20 @@ class PersonTracker:
         threshold = self._settings.number('detection.face_threshold')
         taken: list[Region] = []
         lost = False
-        for person in self._crowd.persons:
-            track = person.face
-            if track is None:
-                continue
+        tracks = [person.face for person in self._crowd.persons if person.face is not None]
+        for track in sorted(tracks, key=lambda one: one.misses):  # who is seen has the first say
             region = face_from_landmarks(track.last.points_px)
             face = None
             if region.is_sane():
                 face = self._networks.face.observe(frame, follow(track.last.roi, region))
-            if face is not None and any(
-                    distance_over_size(face.roi, other) < _SAME_FACE for other in taken):
+            nearest = math.inf if face is None else _nearest(face.roi, taken)
+            if track.misses and nearest < _BEHIND_FACE:
+                track.misses += 1
+            elif nearest < _SAME_FACE:
                 track.misses = _MOST_MISSES + 1  # two tracks on one face: the later one ends
-            elif face is not None and track.belief.add(self._face_score(frame, face, track),
-                                                       threshold):
+            elif face is not None and track.belief.add(
+                    self._face_score(frame, face, track),
+                    find_threshold(threshold) if track.misses else threshold):
                 track.see(face, frame.stamp_ns)
                 taken.append(face.roi)
             else:
@@ -152,8 +160,8 @@ class PersonTracker:
         return lost
 
     def _face_score(self, frame: Frame, face: FaceObservation, track: FaceTrack) -> float:
-        """Return the score of a face; one that is not proven must also pass in a mirror."""
-        if track.belief.confirmed:
+        """Return the score of a face; one lost or not proven must also pass in a mirror."""
+        if track.belief.confirmed and not track.misses:
             return face.score
         mirrored = self._networks.face.observe(frame, face.roi._replace(mirrored=True))
         return min(face.score, mirrored.score)
@@ -162,19 +170,19 @@ class PersonTracker:
         """Look where the hands were; return whether one is lost since the last frame."""
         taken: list[Region] = []
         lost = False
-        for person in self._crowd.persons:
-            for track in sorted(person.hands, key=lambda one: not one.belief.confirmed):
-                hand = self._look_at_hand(frame, track)
-                face = person.seen_face
-                if hand is None or (face is not None and not is_plausible(
-                        hand, [face], sure=hand.score >= _SURE_HAND)):
-                    lost = lost or not track.misses
-                    track.misses += 1
-                elif any(same_hand(hand.roi, other) for other in taken):
-                    track.misses = _MOST_MISSES + 1  # two tracks on one hand: the later one ends
-                else:
-                    track.see(hand, frame.stamp_ns)
-                    taken.append(hand.roi)
+        for person, track in _in_order(self._crowd.persons):
+            hand = self._look_at_hand(frame, track)
+            face = person.seen_face
+            if hand is None or (face is not None and not is_plausible(
+                    hand, [face], sure=hand.score >= _SURE_HAND)) or (
+                        track.misses and _nearest(hand.roi, taken) < _OTHER_HAND):
+                lost = lost or not track.misses
+                track.misses += 1
+            elif any(same_hand(hand.roi, other) for other in taken):
+                track.misses = _MOST_MISSES + 1  # two tracks on one hand: the later one ends
+            else:
+                track.see(hand, frame.stamp_ns)
+                taken.append(hand.roi)
         return lost
 
     def _look_at_hand(self, frame: Frame, track: HandTrack) -> HandObservation | None:
@@ -213,6 +221,17 @@ class PersonTracker:
                 person.face = None
             person.hands = [hand for hand in person.hands if not ended(hand)]
         self._crowd.persons = [p for p in self._crowd.persons if p.face or p.hands]
+
+
+def _in_order(persons: Sequence[Person]) -> list[tuple[Person, HandTrack]]:
+    """Return the hands as they are looked at: seen and proven ones have the first say."""
+    hands = [(person, hand) for person in persons for hand in person.hands]
+    return sorted(hands, key=lambda one: (one[1].misses > 0, not one[1].belief.confirmed))
+
+
+def _nearest(region: Region, others: Sequence[Region]) -> float:
+    """Return the distance to the nearest of some squares, as a fraction of the larger one."""
+    return min((distance_over_size(region, other) for other in others), default=math.inf)
 
 
 def _fit_of_square(hand: HandObservation) -> float:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scene import Scene, Thing
 
-from ros2_dice.landmarks import PersonObservation, PersonTracker
+from ros2_dice.landmarks import FaceSight, PersonObservation, PersonTracker
 from ros2_dice.parameters import Settings
 from ros2_dice.types import Frame, Handedness
 
@@ -180,6 +180,23 @@ def test_two_tracks_never_share_a_face() -> None:
     assert len(stage.look()) == 1
 
 
+def test_who_hides_another_keeps_the_name() -> None:
+    """A lost face and its lost hand do not come back as those of the one who walks in front."""
+    scene = Scene([Thing(250, 150, 100), Thing(500, 150, 100)],
+                  [Thing(240, 300, 110), Thing(490, 300, 110, right=0.03)])
+    stage = Stage(scene, detection__max_persons=2)
+    hidden, front = stage.look(2)
+    del scene.faces[0], scene.hands[0]
+    while scene.faces[0].x > 100:
+        scene.faces[0].x -= 20
+        scene.hands[0].x -= 20
+        for person in stage.look():
+            if person.face is not None and person.face_fresh:
+                assert person.person_id == front.person_id != hidden.person_id
+            assert [hand.hand_id for hand in person.hands if hand.fresh] in (
+                [], [front.hands[0].hand_id])
+
+
 def test_hands_go_to_the_nearest_face() -> None:
     """Two people, a hand each."""
     scene = Scene([Thing(150, 150, 100), Thing(480, 150, 90)],
@@ -311,3 +328,23 @@ def test_stage_times_and_close() -> None:
     assert stage.tracker.engine == 'fake-fp32'
     stage.tracker.close()
     assert stage.scene.calls['close'] == 6
+
+
+def test_followed_faces_are_shown_before_the_hands() -> None:
+    """With where the hands should be by now; a first sight is shown to nobody."""
+    scene = Scene([Thing(320, 150, 100)], [Thing(200, 300, 90)])
+    stage = Stage(scene)
+    shown: list[FaceSight] = []
+    stage.tracker.observe(Frame(PIXELS, stamp_ns=0), shown.extend)
+    assert shown == []
+    for number in range(1, 6):
+        scene.hands[0].x += 5
+        shown.clear()
+        scene.calls.clear()
+        people = stage.tracker.observe(
+            Frame(PIXELS, stamp_ns=number * 33_000_000),
+            lambda faces: shown.extend(faces if 'hand' not in scene.calls else ()))
+        assert [sight.person_id for sight in shown] == [people[0].person_id]
+        assert shown[0].face is people[0].face
+    np.testing.assert_allclose(shown[0].hands_px[0], people[0].hands[0].observation.points_px,
+                               atol=1.0)
