@@ -24,7 +24,6 @@ def test_rows_need_no_more_than_their_file(tmp_path: Path):
         'images': [{'file': 'a.jpg'}], 'videos': [{'file': 'b.mp4'}]}))
     picture, clip = found.pictures[0], found.clips[0]
     assert (picture.contact, picture.is_touch, picture.scene) == ('unknown', None, 'unknown')
-    assert not picture.is_empty
     assert (clip.is_scored, clip.touches) == (False, ())
 
 
