@@ -113,6 +113,15 @@ def engine_keeper(estimator: Estimator | None) -> EngineKeeper | None:
     return getattr(estimator, 'upgrade', None)
 
 
+def learnt_sizes(estimator: Estimator | None) -> Mapping[str, str]:
+    """
+    Return what a session has learnt of people's sizes, as values of parameters, by person_id.
+
+    Empty where nothing was learnt, or the estimator learns nothing. Any thread may ask.
+    """
+    return getattr(estimator, 'learnt_sizes', {})
+
+
 def known_models(directory: str = '') -> tuple[str, ...]:
     """
     Return the values that `model.id` may have on this machine.

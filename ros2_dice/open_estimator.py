@@ -53,6 +53,13 @@ class OpenEstimator:
         """Seconds that each stage of the last frame took; `total` is all of it."""
         return self._times_s
 
+    @property
+    def learnt_sizes(self) -> Mapping[str, str]:
+        """What this session has learnt of people, as values of parameters, by person_id."""
+        return {person_id: f'scale.hand_to_head {learnt.hand_to_head:.3f}, '
+                           f'scale.hand_to_head_stddev {learnt.stddev:.3f}'
+                for person_id, learnt in self._contact.hand_to_head.items()}
+
     def estimate(self, frame: Frame) -> tuple[HandFaceEstimate, ...]:
         """Return the people in the picture, sorted by person_id and hand_id."""
         with self._blas.limit(limits=1):

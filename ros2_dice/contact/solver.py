@@ -148,7 +148,7 @@ class ContactSolver:
     @property
     def hand_to_head(self) -> dict[str, LearntRatio]:
         """What was learnt of people's hands against their heads, by person_id."""
-        return {person_id: ratio.learnt() for person_id, (_, ratio) in self._ratios.items()
+        return {person_id: ratio.learnt() for person_id, (_, ratio) in list(self._ratios.items())
                 if ratio.approaches > 0.0}
 
     def _ratio(self, person: FittedPerson, stamp_ns: int) -> PersonRatio:

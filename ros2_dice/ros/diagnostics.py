@@ -31,6 +31,8 @@ class NodeState:
     """Of the loaded model; empty = none."""
     engine: Mapping[str, object]
     """What is known of its engine, empty where none is built."""
+    learnt: Mapping[str, str]
+    """What was learnt of people's sizes, by person_id."""
     problem: str
     """Why the node could not be configured or activated; empty = it could."""
     camera_problem: str
@@ -101,6 +103,7 @@ def _inference(state: NodeState, summary: Summary) -> tuple[bytes, str, Mapping[
 def _model(state: NodeState) -> tuple[bytes, str, Mapping[str, object]]:
     values: dict[str, object] = {'model_id': state.model_id or 'none', 'state': state.lifecycle,
                                  **state.engine}
+    values.update({f'learnt of {person}': sizes for person, sizes in state.learnt.items()})
     if state.problem:
         return ERROR, state.problem, values
     if not state.model_id:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from ros2_dice.errors import AssetError, DiceError, EngineError
-from ros2_dice.estimator import Estimator, create_estimator, engine_keeper
+from ros2_dice.estimator import Estimator, create_estimator, engine_keeper, learnt_sizes
 from ros2_dice.parameters import Settings, Value
 
 EstimatorFactory = Callable[[Settings], Estimator]
@@ -97,6 +97,10 @@ class ModelHost:
         """Return what is known of the engine in use and of one that is being built."""
         keeper = engine_keeper(self.current)
         return keeper.report if keeper is not None else {}
+
+    def learnt_sizes(self) -> Mapping[str, str]:
+        """Return what was learnt of people's sizes, by person_id."""
+        return learnt_sizes(self.current)
 
     def take_built(self) -> None:
         """Look for a better engine that somebody else built; returns at once."""

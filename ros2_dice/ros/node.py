@@ -253,7 +253,8 @@ class DiceNode(LifecycleNode):
         now_s = time.monotonic()
         return NodeState(
             name=self.get_fully_qualified_name(), lifecycle=self._lifecycle,
-            model_id=self.model_id, engine=self._host.engine_report(), problem=self._problem,
+            model_id=self.model_id, engine=self._host.engine_report(),
+            learnt=self._host.learnt_sizes(), problem=self._problem,
             camera_problem=self._cameras.problem, camera_info=self._cameras.status,
             image_topic=self._image_topic(), silence_s=now_s - self._last_image_s,
             active_s=now_s - self._active_since_s)

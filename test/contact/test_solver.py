@@ -169,6 +169,24 @@ def moved(person: FittedPerson, offset_m: tuple[float, float, float], name: str)
     return replace(person, hands=(hand,))
 
 
+def test_a_session_learns_of_those_whose_hands_come_to_the_face(solver: ContactSolver,
+                                                                fitted: Fitted):
+    scene, person = next((scene, person) for scene, person in fitted if scene.is_touch)
+    solver.reset()
+    solver.solve(person, scene.camera, 0)
+    assert solver.hand_to_head == {}, 'one frame is no approach'
+    for frame in range(1, 10):
+        solver.solve(person, scene.camera, frame * 33_000_000)
+    learnt = solver.hand_to_head[person.person_id]
+    assert 0.0 < learnt.approaches < 1.0
+    assert 0.8 < learnt.hand_to_head < 1.25
+    assert learnt.stddev < person.ratio.sigma
+    known = replace(person, ratio=replace(person.ratio, log_ratio=0.1, sigma=0.02))
+    solver.solve(known, scene.camera, 330_000_000)
+    solver.solve(known, scene.camera, 363_000_000)
+    assert solver.hand_to_head[person.person_id].hand_to_head == pytest.approx(1.105, abs=0.02)
+
+
 def test_a_hand_far_off_in_the_picture_is_apart(solver: ContactSolver, fitted: Fitted):
     scene, person = fitted[0]
     solver.reset()
