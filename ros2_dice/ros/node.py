@@ -90,13 +90,15 @@ class DiceNode(LifecycleNode):
         A failure is logged and stays in the diagnostics; configure can be tried again by the
         lifecycle services.
         """
+        name = self.get_fully_qualified_name()
         if not self.settings.flag('autostart'):
+            self.get_logger().info(f'unconfigured; ros2 lifecycle set {name} configure, and '
+                                   'activate; or start it with autostart:=true')
             return True
         if self.trigger_configure() == SUCCESS and self.trigger_activate() == SUCCESS:
             return True
-        self.get_logger().error(
-            f'not started; mend that, then: ros2 lifecycle set {self.get_fully_qualified_name()} '
-            'configure, and activate; or start the node again')
+        self.get_logger().error(f'not started; mend that, then: ros2 lifecycle set {name} '
+                                'configure, and activate; or start the node again')
         return False
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
@@ -108,7 +110,8 @@ class DiceNode(LifecycleNode):
         refuse_missing_features(settings)
         estimator = self._host.load(settings)
         self._outputs = Outputs(self, settings)
-        self._outputs.set_model(TopologyBook(estimator.topologies), estimator.model_id, settings)
+        self._outputs.set_model(TopologyBook(estimator.topologies), lambda: estimator.model_id,
+                                settings)
         self._monitor.topologies_sent()
         self._cameras = CameraBook(settings.flag('input.use_camera_info'),
                                    rectified='rect' in self._image_topic())

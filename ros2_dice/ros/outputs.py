@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -79,8 +79,14 @@ class Outputs:
                                           qos.best_effort(1))
         self._marker_gate, self._overlay_gate = _Gate(), _Gate()
 
-    def set_model(self, book: TopologyBook, model_id: str, settings: Settings) -> None:
-        """Publish the topologies of a model, whose results follow."""
+    def set_model(self, book: TopologyBook, model_id: Callable[[], str],
+                  settings: Settings) -> None:
+        """
+        Publish the topologies of a model, whose results follow.
+
+        Args:
+            model_id: returns its name, which holds that of the engine in use.
+        """
         self.book, self._model_id = book, model_id
         self._marker_maker = MarkerMaker(book)
         self._drawer = None
@@ -90,7 +96,7 @@ class Outputs:
         """Publish the latched set of topologies."""
         header = Header(stamp=self._node.get_clock().now().to_msg())
         self._topologies.publish(topology_array(
-            header, self.book, self._model_id, settings.flag('output.licensed_topology')))
+            header, self.book, self._model_id(), settings.flag('output.licensed_topology')))
 
     def clear_markers(self) -> None:
         """Remove what an earlier run left in RViz."""
@@ -100,7 +106,7 @@ class Outputs:
         """Publish the messages that readers wait for."""
         header, estimates = result.header, result.estimates
         self._meshes.publish(mesh_array(
-            header, estimates, self.book, settings, model_id=self._model_id,
+            header, estimates, self.book, settings, model_id=self._model_id(),
             size_px=result.size_px, intrinsics_px=result.intrinsics_px))
         status = status_of(estimates)
         self._contacts.publish(contact_array(header, status, result.touches, result.stamp_ns))
@@ -117,7 +123,7 @@ class Outputs:
         """Publish that an image could not be looked at."""
         self._meshes.publish(HandFaceMeshArray(
             header=header, status=_FAILED, image_width=size_px[0], image_height=size_px[1],
-            model_id=self._model_id))
+            model_id=self._model_id()))
         self._contacts.publish(ContactArray(header=header, status=_FAILED))
         if self._joints.get_subscription_count():
             self._joints.publish(HandJointsArray(header=header, status=_FAILED))

@@ -96,7 +96,7 @@ class Pipeline:
         estimator.apply(estimator_settings(self._settings))
         self._host.current = estimator
         self._touches.reset()
-        self._outputs.set_model(TopologyBook(estimator.topologies), estimator.model_id,
+        self._outputs.set_model(TopologyBook(estimator.topologies), lambda: estimator.model_id,
                                 self._settings)
         old.close()
 
