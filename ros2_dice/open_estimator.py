@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from threadpoolctl import ThreadpoolController
@@ -14,7 +14,7 @@ from ros2_dice.bodies import Topology, load_open_bodies
 from ros2_dice.contact import ContactSolver, HandContact, PersonContact
 from ros2_dice.errors import EstimatorError
 from ros2_dice.fitting import FittedHand, FittedPerson, PersonFitter
-from ros2_dice.landmarks import PersonObservation, PersonTracker
+from ros2_dice.landmarks import FaceSight, PersonObservation, PersonTracker
 from ros2_dice.parameters import Settings
 from ros2_dice.types import BodyEstimate, Camera, Frame, HandFaceEstimate, Roi, State
 
@@ -70,10 +70,24 @@ class OpenEstimator:
         if not self._settings.flag('tracking.enabled'):
             self.reset()
         camera = frame.camera or self._nominal_camera(frame)
-        observations = self._tracker.observe(frame)
+        ahead_s = 0.0
+
+        def ahead(faces: Sequence[FaceSight]) -> None:
+            """Do what needs no hand of this frame while its network runs."""
+            nonlocal ahead_s
+            heads = self._fitter.fit_heads(faces, camera, frame.stamp_ns)
+            ahead_s = -time.perf_counter()
+            for sight in faces:
+                if sight.hands_px and sight.person_id in heads:
+                    self._contact.prepare(sight.person_id, heads[sight.person_id],
+                                          sight.hands_px, camera, frame.stamp_ns)
+            ahead_s += time.perf_counter()
+
+        observations = self._tracker.observe(frame, ahead)
         fitted = self._fitter.fit(observations, camera, frame.stamp_ns)
         seen = {person.person_id: person for person in observations}
-        times_s = {**self._tracker.stage_times_s, **self._fitter.stage_times_s}
+        times_s = {**self._tracker.stage_times_s, **self._fitter.stage_times_s,
+                   'surface': ahead_s}
         estimates: list[HandFaceEstimate] = []
         for person in fitted:
             contact = self._contact.solve(person, camera, frame.stamp_ns)
@@ -180,8 +194,8 @@ def _bounding_roi(first_px: np.ndarray | None, second_px: np.ndarray | None,
     points = [p for p in (first_px, second_px) if p is not None]
     if not points:
         return Roi(0, 0, 0, 0)
-    low = np.floor(np.min([p.min(0) for p in points], 0)).astype(int)
-    high = np.ceil(np.max([p.max(0) for p in points], 0)).astype(int)
+    low, high = np.array([p.min(0) for p in points]), np.array([p.max(0) for p in points])
+    low, high = np.floor(low.min(0)).astype(int), np.ceil(high.max(0)).astype(int)
     x0, y0 = (int(v) for v in np.clip(low, 0, (frame.width_px, frame.height_px)))
     x1, y1 = (int(v) for v in np.clip(high, (x0, y0), (frame.width_px, frame.height_px)))
     return Roi(x0, y0, x1 - x0, y1 - y0)

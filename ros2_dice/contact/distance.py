@@ -74,6 +74,7 @@ class HeadSurface:
 
     def __init__(self, tables: SkinTables) -> None:
         self._tables = tables
+        self._given_m: FloatArray | None = None
         self._built_m: FloatArray | None = None
         self._measured_m: FloatArray | None = None
         self._facing: _Facing | None = None
@@ -83,7 +84,7 @@ class HeadSurface:
     def pose(self, vertices_m: FloatArray, rotation: FloatArray, translation_m: FloatArray
              ) -> None:
         """
-        Take over a frame's head.
+        Take over a frame's head; the same array again changes nothing.
 
         Args:
             vertices_m: (V, 3) [m], camera frame.
@@ -91,6 +92,9 @@ class HeadSurface:
             translation_m: (3,) origin of the head's frame [m]; with `rotation` it only has to
                 follow the head's rigid motion, the distances don't depend on it.
         """
+        if vertices_m is self._given_m:
+            return
+        self._given_m = vertices_m
         self.vertices_m = np.asarray(vertices_m, np.float64)
         self.rotation = np.asarray(rotation, np.float64)
         self.translation_m = np.asarray(translation_m, np.float64)
@@ -199,6 +203,10 @@ class HeadSurface:
         seen.normal[chosen] = facing.normals[index]
         seen.vertex[chosen] = front[index]
         return seen, plain
+
+    def look_behind(self, directions: FloatArray) -> None:
+        """Gather the skin that faces the camera about some image directions x/z, y/z (N, 2)."""
+        self._camera_facing(directions, 0.0)
 
     def depth_factor(self, points_m: FloatArray) -> tuple[FloatArray, IndexArray]:
         """

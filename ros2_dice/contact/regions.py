@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from ros2_dice.contact.triangles import dot
 from ros2_dice.types import RegionContact
 
 FloatArray = npt.NDArray[np.floating]
@@ -54,22 +55,37 @@ def region_contacts(
         distance_stddev_m: one sigma [m].
     """
     chosen = np.flatnonzero(skin.probability >= LEAST_PROBABILITY)
+    if not len(chosen):
+        return ()
     pair = (hand_regions[skin.hand_vertex[chosen]].astype(np.int64) * len(head_region_names)
             + head_regions[skin.vertex[chosen]])
+    order = np.argsort(pair, kind='stable')
+    chosen, pair = chosen[order], pair[order]
+    first = np.flatnonzero(np.diff(pair, prepend=-1))
+    best = np.maximum.reduceat(skin.probability[chosen], first)
+    group = np.repeat(np.arange(len(first)), np.diff(first, append=len(pair)))
+    probability = skin.probability[chosen]
+    # The most probable vertex of each pair is always kept, so no group is lost.
+    kept = probability >= TOUCHED_SHARE * best[group]
+    chosen, group, probability = chosen[kept], group[kept], probability[kept]
+    starts = np.flatnonzero(np.diff(group, prepend=-1))
+    area = skin.areas_m2[chosen]
+    weight = area * probability
+    total = np.add.reduceat(weight, starts)
+    weight = np.where(total[group] > 0, weight, 1.0)
+    weight /= np.add.reduceat(weight, starts)[group]
+    normal = np.add.reduceat(weight[:, None] * skin.normals[chosen], starts)
+    normal /= np.maximum(np.sqrt(dot(normal, normal)), 1e-12)[:, None]
+    place = np.add.reduceat(weight[:, None] * skin.points_m[chosen], starts)
+    area, depth, distance = (
+        np.add.reduceat(area, starts).tolist(),
+        np.maximum.reduceat(skin.depths_m[chosen], starts).tolist(),
+        np.minimum.reduceat(distances_m[skin.hand_vertex[chosen]], starts).tolist())
     contacts = []
-    for key in np.unique(pair):
-        index = chosen[pair == key]
-        probability = skin.probability[index]
-        best = float(probability.max())
-        index = index[probability >= TOUCHED_SHARE * best]
-        weight = skin.areas_m2[index] * skin.probability[index]
-        area = float(skin.areas_m2[index].sum())
-        weight = weight / weight.sum() if weight.sum() > 0 else np.full(len(index), 1 / len(index))
-        normal = weight @ skin.normals[index]
-        hand_region, head_region = divmod(int(key), len(head_region_names))
-        distance = float(distances_m[skin.hand_vertex[index]].min())
+    for index, key in enumerate(pair[first].tolist()):
+        hand_region, head_region = divmod(key, len(head_region_names))
         contacts.append(RegionContact(
-            hand_region_names[hand_region], head_region_names[head_region], best,
-            weight @ skin.points_m[index], normal / max(float(np.linalg.norm(normal)), 1e-12),
-            area, float(skin.depths_m[index].max()), distance, distance_stddev_m))
+            hand_region_names[hand_region], head_region_names[head_region], float(best[index]),
+            place[index], normal[index], area[index], depth[index], distance[index],
+            distance_stddev_m))
     return tuple(sorted(contacts, key=lambda c: (-c.probability, c.hand_region, c.face_region)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -104,6 +105,22 @@ class ContactSolver:
         self._surfaces: dict[str, tuple[int, HeadSurface]] = {}
         self._ratios: dict[str, tuple[int, PersonRatio]] = {}
 
+    def prepare(self, person_id: str, head: FittedHead, hands_px: Sequence[FloatArray],
+                camera: Camera, stamp_ns: int) -> None:
+        """
+        Do ahead what needs the head alone; `solve` gives the same without it, only later.
+
+        Args:
+            person_id: whose head it is.
+            head: of this frame.
+            hands_px: (21, 2) each [px], about where this person's hands are.
+            camera: of the frame.
+            stamp_ns: of the frame [ns].
+        """
+        surface = self._surface(person_id, head, stamp_ns)
+        surface.look_behind((np.concatenate(hands_px) - (camera.cx_px, camera.cy_px))
+                            / (camera.fx_px, camera.fy_px))
+
     def solve(self, person: FittedPerson, camera: Camera, stamp_ns: int) -> PersonContact:
         """
         Return the contacts of one person in one frame.
@@ -122,7 +139,7 @@ class ContactSolver:
         hands: dict[str, HandContact] = {}
         for hand in person.hands:
             track = self._track(hand.hand_id, stamp_ns)
-            if self._apart_m(hand, rest) > APART_M:
+            if self._is_apart(hand, rest):
                 started = time.perf_counter()
                 hands[hand.hand_id] = self._apart(hand, rest, track, stamp_ns)
                 times['touch'] += time.perf_counter() - started
@@ -224,16 +241,12 @@ class ContactSolver:
             found.face, found.deformation_m, found.max_deformation_m, nearest_m, stddev_m,
             found.regions(body, head, settled, stddev_m))
 
-    def _apart_m(self, hand: FittedHand, head_m: FloatArray) -> float:
-        """Return the gap between both boxes in the picture, at the head's depth [m]."""
+    def _is_apart(self, hand: FittedHand, head_m: FloatArray) -> bool:
+        """Return whether both boxes in the picture, at the head's depth, leave a wide gap."""
         hand_m = hand.vertices_m[self._hands[hand.body.left].samples]
-        head_m = head_m[self._skin.thin]
-        depth_m = float(head_m[:, 2].mean())
-        if min(depth_m, float(hand_m[:, 2].min()), float(head_m[:, 2].min())) <= 1e-3:
-            return 0.0
-        seen, behind = hand_m[:, :2] / hand_m[:, 2:], head_m[:, :2] / head_m[:, 2:]
-        gap = np.maximum(behind.min(0) - seen.max(0), seen.min(0) - behind.max(0))
-        return float(gap.max()) * depth_m
+        # The box around a few points is smaller: no wide gap there is none at all.
+        return all(_gap_m(hand_m, head_m[thin]) > APART_M
+                   for thin in (self._skin.thin[::8], self._skin.thin))
 
     def _apart(self, hand: FittedHand, head_m: FloatArray, track: TouchTrack,
                stamp_ns: int) -> HandContact:
@@ -247,6 +260,16 @@ class ContactSolver:
             np.zeros(len(hand.vertices_m), np.float32), np.zeros(len(head_m), np.float32),
             min_distance_m=float(np.sqrt(squared)),
             min_distance_stddev_m=hand.prior.sigma * abs(float(hand.state.translation_m[2])))
+
+
+def _gap_m(hand_m: FloatArray, head_m: FloatArray) -> float:
+    """Return the gap between both boxes in the picture, at the head's depth [m]."""
+    depth_m = float(head_m[:, 2].mean())
+    if min(depth_m, float(hand_m[:, 2].min()), float(head_m[:, 2].min())) <= 1e-3:
+        return 0.0
+    seen, behind = hand_m[:, :2] / hand_m[:, 2:], head_m[:, :2] / head_m[:, 2:]
+    gap = np.maximum(behind.min(0) - seen.max(0), seen.min(0) - behind.max(0))
+    return float(gap.max()) * depth_m
 
 
 def _dented(rest_m: npt.NDArray[np.float32], hands: dict[str, HandContact]

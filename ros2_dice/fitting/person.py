@@ -19,7 +19,7 @@ from ros2_dice.parameters import Settings
 from ros2_dice.types import Camera
 
 if TYPE_CHECKING:
-    from ros2_dice.landmarks import FaceObservation, HandObservation, PersonObservation
+    from ros2_dice.landmarks import FaceObservation, FaceSight, HandObservation, PersonObservation
 
 
 class _Person:
@@ -43,6 +43,8 @@ class PersonFitter:
         self._bodies = bodies
         self._head_fitter = HeadFitter(bodies.head)
         self._persons: dict[str, _Person] = {}
+        self._early: dict[str, FittedHead] = {}
+        self._early_s = 0.0, 0.0
         self._scale = ScaleModel(bodies, settings)
         self.stage_times_s: dict[str, float] = {}
         """Seconds of the last frame: head_fit, hand_fit, meshes."""
@@ -64,6 +66,34 @@ class PersonFitter:
     def reset(self) -> None:
         """Forget everybody."""
         self._persons.clear()
+        self._early.clear()
+
+    def fit_heads(self, faces: Sequence[FaceSight], camera: Camera, stamp_ns: int,
+                  ) -> dict[str, FittedHead]:
+        """
+        Return the heads that are followed already, before the hands of this frame are known.
+
+        `fit` then takes them from here. Where a hand covers a face is foreseen from the frames
+        before, not seen.
+
+        Returns:
+            By person_id, with their vertices made.
+        """
+        started = time.perf_counter()
+        context = Context(camera, stamp_ns, self._smoothing, self._timeout_s)
+        self._early = {}
+        for sight in faces:
+            person = self._persons.get(sight.person_id)
+            if person is not None and person.head is not None and _is_finite_face(sight.face):
+                trust = trust_beside_hands(sight.face.points_px, [
+                    hand_px for hand_px in sight.hands_px if np.isfinite(hand_px).all()])
+                self._early[sight.person_id] = person.head.measure(
+                    sight.face, context, self._scale.head(), trust)
+        fitted_s = time.perf_counter()
+        for head in self._early.values():
+            head.vertices_m  # noqa: B018  made here, where there is time
+        self._early_s = fitted_s - started, time.perf_counter() - fitted_s
+        return self._early
 
     def fit(self, persons: Sequence[PersonObservation], camera: Camera,
             stamp_ns: int) -> tuple[FittedPerson, ...]:
@@ -74,7 +104,8 @@ class PersonFitter:
         forgotten; at once where detection.max_persons others are seen (a cut in the film).
         Landmarks that are not finite count as not seen.
         """
-        self.stage_times_s = {'head_fit': 0.0, 'hand_fit': 0.0, 'meshes': 0.0}
+        self.stage_times_s = {'head_fit': self._early_s[0], 'hand_fit': 0.0,
+                              'meshes': self._early_s[1]}
         context = Context(camera, stamp_ns, self._smoothing, self._timeout_s)
         seen = {person.person_id: person for person in persons}
         if len(seen) >= self._max_persons:
@@ -87,6 +118,7 @@ class PersonFitter:
                 del self._persons[person_id]
             else:
                 fitted.append(result)
+        self._early, self._early_s = {}, (0.0, 0.0)
         return tuple(fitted)
 
     def _fit_person(self, person_id: str, person: _Person, seen: PersonObservation | None,
@@ -116,6 +148,8 @@ class PersonFitter:
 
     def _fit_head(self, person: _Person, seen: PersonObservation | None,
                   hands: Sequence[HandObservation], context: Context) -> FittedHead | None:
+        if seen and seen.person_id in self._early:
+            return self._early[seen.person_id]
         if seen and seen.face is not None and seen.face_fresh and _is_finite_face(seen.face):
             if person.head is None:
                 person.head = HeadTrack(self._head_fitter)

@@ -2,13 +2,14 @@
 """The hand landmark network: 21 points of one hand, in the picture and in metres."""
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 
 from ros2_dice.landmarks.crop import Region, fill, sample
-from ros2_dice.runtime import Engine, require_shapes
+from ros2_dice.runtime import Engine, OpenVinoEngine, require_shapes
 from ros2_dice.types import Frame
 
 ASSET = 'hand_landmark_full'
@@ -55,18 +56,63 @@ class HandNetwork:
         A mirrored region shows a left hand to the network as a right one; all that is returned
         is in the picture as it is.
         """
+        return _observation(self._engine.infer(self._filled(frame, region)), region)
+
+    def _filled(self, frame: Frame, region: Region) -> dict[str, npt.NDArray[np.float32]]:
         buffer = self._engine.buffer(_INPUT)
         fill(buffer, sample(frame, region, _SIZE), signed=False)
-        result = self._engine.infer({_INPUT: buffer})
-        raw = result[_POINTS].reshape(21, 3).astype(np.float64)
-        world = result[_WORLD].reshape(21, 3).astype(np.float64)
-        right = float(result[_RIGHT][0, 0])
-        return HandObservation(
-            region.to_image(raw[:, :2], _SIZE).astype(np.float32),
-            (raw[:, 2] * (region.size_px / _SIZE)).astype(np.float32),
-            np.column_stack((region.turn(world[:, :2]), world[:, 2])).astype(np.float32),
-            float(result[_PRESENCE][0, 0]), 1.0 - right if region.mirrored else right, region)
+        return {_INPUT: buffer}
 
     def close(self) -> None:
         """Release the network."""
         self._engine.close()
+
+
+class HandNetworkBeside(HandNetwork):
+    """
+    The same on an engine that can run while other work is done.
+
+    Args:
+        engine: of its own; nobody else may use it.
+    """
+
+    def __init__(self, engine: OpenVinoEngine) -> None:
+        super().__init__(engine)
+        self._started = engine
+        self._region: Region | None = None
+
+    def start(self, frame: Frame, region: Region) -> None:
+        """Begin to look at a region; what was begun before and not asked for is dropped."""
+        self.drop()
+        self._started.start(self._filled(frame, region))
+        self._region = region
+
+    def seen(self, region: Region) -> HandObservation | None:
+        """Return what the look that was begun shows; None = it was at another region, or none."""
+        if self._region != region:
+            return None
+        self._region = None
+        return _observation(self._started.finish(), region)
+
+    def drop(self) -> None:
+        """Wait for the end of what was begun and forget it."""
+        if self._region is not None:
+            self._region = None
+            self._started.finish()
+
+    def close(self) -> None:
+        """Release the network."""
+        self.drop()
+        super().close()
+
+
+def _observation(result: Mapping[str, npt.NDArray[np.float32]], region: Region,
+                 ) -> HandObservation:
+    raw = result[_POINTS].reshape(21, 3).astype(np.float64)
+    world = result[_WORLD].reshape(21, 3).astype(np.float64)
+    right = float(result[_RIGHT][0, 0])
+    return HandObservation(
+        region.to_image(raw[:, :2], _SIZE).astype(np.float32),
+        (raw[:, 2] * (region.size_px / _SIZE)).astype(np.float32),
+        np.column_stack((region.turn(world[:, :2]), world[:, 2])).astype(np.float32),
+        float(result[_PRESENCE][0, 0]), 1.0 - right if region.mirrored else right, region)

@@ -5,6 +5,9 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 
+import numpy as np
+import numpy.typing as npt
+
 from ros2_dice.landmarks.belief import Belief
 from ros2_dice.landmarks.crop import Region
 from ros2_dice.landmarks.face import FaceObservation
@@ -40,6 +43,16 @@ class PersonObservation:
     """False = the face was not seen in this frame; it is the last one."""
 
 
+@dataclass(frozen=True)
+class FaceSight:
+    """A followed face of this frame, before its hands have been looked at."""
+
+    person_id: str
+    face: FaceObservation
+    hands_px: tuple[npt.NDArray[np.float32], ...]
+    """(21, 2) each [px]: where this person's hands should be by now."""
+
+
 @dataclass
 class FaceTrack:
     """A followed face."""
@@ -72,6 +85,10 @@ class HandTrack:
         self.vote.add(hand.right_probability)
         self.motion.add(hand.points_px.mean(axis=0), stamp_ns)
 
+    def foreseen_px(self, stamp_ns: int) -> npt.NDArray[np.float32]:
+        """Return where the landmarks (21, 2) [px] should be by now."""
+        return self.last.points_px + np.asarray(self.motion.step_px(stamp_ns), np.float32)
+
 
 @dataclass
 class Person:
@@ -89,6 +106,14 @@ class Person:
     def seen_hands(self) -> list[Region]:
         """Return the squares of the hands that this frame shows."""
         return [hand.last.roi for hand in self.hands if not hand.misses]
+
+    def sight(self, stamp_ns: int) -> FaceSight | None:
+        """Return the face of this frame, if it is reported; the hands were not looked at yet."""
+        if self.face is None or self.face.misses or not self.face.belief.confirmed:
+            return None
+        return FaceSight(self.person_id, self.face.last, tuple(
+            hand.foreseen_px(stamp_ns) for hand in self.hands
+            if hand.belief.confirmed and not hand.misses))
 
     def report(self, side: Handedness) -> PersonObservation | None:
         """

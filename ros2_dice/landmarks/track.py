@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from ros2_dice.landmarks.belief import find_threshold
 from ros2_dice.landmarks.crop import Region
@@ -15,7 +15,13 @@ from ros2_dice.landmarks.find_hand import is_plausible, same_hand
 from ros2_dice.landmarks.hand import HandObservation
 from ros2_dice.landmarks.ids import IdSource
 from ros2_dice.landmarks.networks import Networks, load_networks
-from ros2_dice.landmarks.persons import FaceTrack, HandTrack, Person, PersonObservation
+from ros2_dice.landmarks.persons import (
+    FaceSight,
+    FaceTrack,
+    HandTrack,
+    Person,
+    PersonObservation,
+)
 from ros2_dice.landmarks.regions import (
     STEP,
     distance_over_size,
@@ -92,9 +98,15 @@ class PersonTracker:
         """Release the networks."""
         self._networks.close()
 
-    def observe(self, frame: Frame) -> tuple[PersonObservation, ...]:
+    def observe(self, frame: Frame,
+                meanwhile: Callable[[Sequence[FaceSight]], None] = lambda faces: None,
+                ) -> tuple[PersonObservation, ...]:
         """
         Return who is in a frame, sorted by person_id; nobody is an empty tuple.
+
+        Args:
+            meanwhile: called with the followed faces while a hand's network may still be running;
+                its time is in no stage.
 
         Raises:
             EngineError: an engine is broken. An odd picture is no error.
@@ -103,16 +115,22 @@ class PersonTracker:
         cut = self._cuts.is_cut(frame)
         if cut or not self._settings.flag('tracking.enabled'):
             self._crowd.clear()
+        begin_s = time.perf_counter()
+        self._begin_with_hand(frame)
+        begun_s = time.perf_counter()
         lost = self._follow_faces(frame)
         faces_s = time.perf_counter()
+        sights = [person.sight(frame.stamp_ns) for person in self._crowd.persons]
+        meanwhile([sight for sight in sights if sight is not None])
+        waiting_s = time.perf_counter()
         lost = self._follow_hands(frame) or lost
         hands_s = time.perf_counter()
         self._drop_lost(frame.stamp_ns)
         self._find(frame, cut, lost)
         self._crowd.persons = [p for p in self._crowd.persons if p.face or p.hands]
         end_s = time.perf_counter()
-        self.stage_times_s = {'face_landmarks': faces_s - start_s,
-                              'hand_landmarks': hands_s - faces_s,
+        self.stage_times_s = {'face_landmarks': faces_s - begun_s + begin_s - start_s,
+                              'hand_landmarks': hands_s - waiting_s + begun_s - begin_s,
                               'detection': end_s - hands_s}
         side = _SIDES[self._settings.text('detection.hands')]
         reports = [person.report(side) for person in self._crowd.persons]
@@ -166,6 +184,15 @@ class PersonTracker:
         mirrored = self._networks.face.observe(frame, face.roi._replace(mirrored=True))
         return min(face.score, mirrored.score)
 
+    def _begin_with_hand(self, frame: Frame) -> None:
+        """Begin to look at the first hand; the face comes meanwhile."""
+        if self._networks.hand_beside is None:
+            return
+        track = next((hand for _, hand in _in_order(self._crowd.persons)), None)
+        squares = None if track is None else _squares(track, frame.stamp_ns)
+        if squares is not None:
+            self._networks.hand_beside.start(frame, squares[0])
+
     def _follow_hands(self, frame: Frame) -> bool:
         """Look where the hands were; return whether one is lost since the last frame."""
         taken: list[Region] = []
@@ -187,25 +214,23 @@ class PersonTracker:
 
     def _look_at_hand(self, frame: Frame, track: HandTrack) -> HandObservation | None:
         """Return a hand near its last place, shown to the network as a right one."""
-        mirrored = not track.vote.looks_right if track.vote.settled else track.last.roi.mirrored
-        region = hand_from_landmarks(track.last.points_px, mirrored)
-        if not region.is_sane():
+        squares = _squares(track, frame.stamp_ns)
+        if squares is None:
             return None
-        hand = None
-        x, y = track.motion.step_px(frame.stamp_ns)
-        if math.hypot(x, y) > STEP * region.size_px:
-            # A fast hand would be at the edge of the square, where the network sees it badly.
-            hand = self._networks.hand.observe(
-                frame, region._replace(cx_px=region.cx_px + x, cy_px=region.cy_px + y))
-        if hand is None or _fit_of_square(hand) < _WELL_SEEN:
-            plain = self._networks.hand.observe(frame, follow(track.last.roi, region))
-            hand = plain if hand is None else max((plain, hand), key=_fit_of_square)
+        hand = self._hand_in(frame, squares[0])
+        if len(squares) > 1 and _fit_of_square(hand) < _WELL_SEEN:
+            hand = max(self._hand_in(frame, squares[1]), hand, key=_fit_of_square)
         threshold = self._settings.number('detection.hand_threshold')
         seen = track.belief.add(hand.score, threshold)
-        after = hand_from_landmarks(hand.points_px, mirrored)
+        after = hand_from_landmarks(hand.points_px, hand.roi.mirrored)
         if not seen or not after.is_sane() or distance_over_size(after, hand.roi) > _JUMP:
             return None
         return hand
+
+    def _hand_in(self, frame: Frame, region: Region) -> HandObservation:
+        beside = self._networks.hand_beside
+        hand = None if beside is None else beside.seen(region)
+        return hand or self._networks.hand.observe(frame, region)
 
     def _drop_lost(self, stamp_ns: int) -> None:
         """End tracks that were not seen for `tracking.timeout`, and unproven ones at once."""
@@ -227,6 +252,20 @@ def _in_order(persons: Sequence[Person]) -> list[tuple[Person, HandTrack]]:
     """Return the hands as they are looked at: seen and proven ones have the first say."""
     hands = [(person, hand) for person in persons for hand in person.hands]
     return sorted(hands, key=lambda one: (one[1].misses > 0, not one[1].belief.confirmed))
+
+
+def _squares(track: HandTrack, stamp_ns: int) -> list[Region] | None:
+    """Return where to look for a hand, one after the other; None = its landmarks are odd."""
+    mirrored = not track.vote.looks_right if track.vote.settled else track.last.roi.mirrored
+    region = hand_from_landmarks(track.last.points_px, mirrored)
+    if not region.is_sane():
+        return None
+    plain = follow(track.last.roi, region)
+    x, y = track.motion.step_px(stamp_ns)
+    if math.hypot(x, y) <= STEP * region.size_px:
+        return [plain]
+    # A fast hand would be at the edge of the square, where the network sees it badly.
+    return [region._replace(cx_px=region.cx_px + x, cy_px=region.cy_px + y), plain]
 
 
 def _nearest(region: Region, others: Sequence[Region]) -> float:

@@ -2,14 +2,15 @@
 """OpenVINO on the CPU; reads .tflite, .onnx and .xml files as they are."""
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ros2_dice.errors import EngineError
-from ros2_dice.runtime.protocol import Engine, FloatTensor
+from ros2_dice.runtime.protocol import FloatTensor
 
 _PRECISIONS = {'f32': 'fp32', 'f16': 'fp16', 'bf16': 'bf16'}
 
@@ -72,6 +73,37 @@ class OpenVinoEngine:
 
     def infer(self, values: Mapping[str, FloatTensor]) -> Mapping[str, FloatTensor]:
         """Run the network once; see `Engine.infer`."""
+        self._take(values)
+        with self._errors():
+            self._request.infer(share_inputs=True, share_outputs=True)
+        return self._results
+
+    def start(self, values: Mapping[str, FloatTensor]) -> None:
+        """
+        Begin a run on other threads; `finish` returns what `infer` would have.
+
+        Until then the inputs are not to be written to, and no other run may begin.
+
+        Raises:
+            EngineError: as `infer`.
+        """
+        self._take(values)
+        with self._errors():
+            self._request.start_async(share_inputs=True)
+
+    def finish(self) -> Mapping[str, FloatTensor]:
+        """
+        Wait for the end of the run that was started.
+
+        Raises:
+            EngineError: the engine fails.
+        """
+        with self._errors():
+            self._request.wait()
+        return self._results
+
+    def _take(self, values: Mapping[str, FloatTensor]) -> None:
+        """Copy inputs that do not lie in the engine's own memory."""
         if self._request is None:
             raise EngineError(f'network {self._label}', state='closed', expected='a loaded engine')
         for name, memory in self._buffers.items():
@@ -83,13 +115,15 @@ class OpenVinoEngine:
                                   got=None if value is None else value.shape,
                                   expected=f'shape {memory.shape}')
             np.copyto(memory, value)
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
         try:
-            self._request.infer(share_inputs=True, share_outputs=True)
+            yield
         except RuntimeError as error:
             raise EngineError(f'network {self._label}', got=first_line(error),
                               expected='a run without an error',
                               next_step='ros2-dice doctor') from error
-        return self._results
 
     def close(self) -> None:
         """Release the network."""
@@ -99,7 +133,8 @@ class OpenVinoEngine:
 
 
 def load_openvino(path: str | Path, *, threads: int, precision: str = 'f32',
-                  cache_directory: str | Path | None = None) -> Engine:
+                  cache_directory: str | Path | None = None, beside: bool = False,
+                  ) -> OpenVinoEngine:
     """
     Load a network for the CPU, warm.
 
@@ -107,6 +142,7 @@ def load_openvino(path: str | Path, *, threads: int, precision: str = 'f32',
         threads: CPU threads of this network, at least 1.
         precision: f32, f16 or bf16; what the CPU computes in.
         cache_directory: folder of compiled networks, writable only by the user; None = no cache.
+        beside: it runs at the same time as others; each would else be bound to the same core.
 
     Raises:
         EngineError: the file can't be read or run, or OpenVINO is not installed.
@@ -126,6 +162,8 @@ def load_openvino(path: str | Path, *, threads: int, precision: str = 'f32',
                           next_step='pip install openvino') from error
     # The default is bf16 where the CPU has it: it moves palm regressors by up to 11 units.
     options = compile_options(threads, precision)
+    if beside:
+        options['ENABLE_CPU_PINNING'] = False
     if cache_directory:
         options['CACHE_DIR'] = str(cache_directory)
     try:

@@ -12,7 +12,13 @@ import pytest
 from ros2_dice.bodies import HandState, OpenBodies
 from ros2_dice.evaluation.synthetic import CAMERA, Scene, observe
 from ros2_dice.fitting import FittedHand, FittedPerson, PersonFitter
-from ros2_dice.landmarks import HandObservation, PersonObservation, Region, TrackedHand
+from ros2_dice.landmarks import (
+    FaceSight,
+    HandObservation,
+    PersonObservation,
+    Region,
+    TrackedHand,
+)
 from ros2_dice.parameters import Settings
 from ros2_dice.types import Camera, FloatArray, Handedness, ScaleSource, State
 
@@ -321,3 +327,22 @@ def test_smoothing_off_is_the_fit_itself(bodies: OpenBodies, scenes: list[Scene]
     assert hand.fit is not None
     np.testing.assert_array_equal(hand.state.angles_rad, hand.fit.state.angles_rad)
     np.testing.assert_allclose(hand.state.translation_m, hand.fit.state.translation_m)
+
+
+def test_heads_may_be_fitted_before_the_hands_are_seen(bodies: OpenBodies,
+                                                       scenes: list[Scene]) -> None:
+    """With hands where they were foreseen the result is the same; strangers have to wait."""
+    early, late = PersonFitter(bodies, Settings()), PersonFitter(bodies, Settings())
+    for number in range(4):
+        person = observe(scenes[0], bodies, np.random.default_rng(number), 1.0)
+        assert person.face is not None
+        sight = FaceSight(person.person_id, person.face,
+                          tuple(hand.observation.points_px for hand in person.hands))
+        ahead = early.fit_heads([sight], CAMERA, number * FRAME_NS)
+        first = early.fit([person], CAMERA, number * FRAME_NS)[0]
+        second = late.fit([person], CAMERA, number * FRAME_NS)[0]
+        assert first.head is not None
+        assert second.head is not None
+        assert list(ahead.values()) == ([first.head] if number else [])
+        np.testing.assert_array_equal(first.head.vertices_m, second.head.vertices_m)
+        np.testing.assert_array_equal(first.hands[0].vertices_m, second.hands[0].vertices_m)

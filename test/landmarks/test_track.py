@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scene import Scene, Thing
 
-from ros2_dice.landmarks import PersonObservation, PersonTracker
+from ros2_dice.landmarks import FaceSight, PersonObservation, PersonTracker
 from ros2_dice.parameters import Settings
 from ros2_dice.types import Frame, Handedness
 
@@ -328,3 +328,23 @@ def test_stage_times_and_close() -> None:
     assert stage.tracker.engine == 'fake-fp32'
     stage.tracker.close()
     assert stage.scene.calls['close'] == 6
+
+
+def test_followed_faces_are_shown_before_the_hands() -> None:
+    """With where the hands should be by now; a first sight is shown to nobody."""
+    scene = Scene([Thing(320, 150, 100)], [Thing(200, 300, 90)])
+    stage = Stage(scene)
+    shown: list[FaceSight] = []
+    people = stage.tracker.observe(Frame(PIXELS, stamp_ns=0), shown.extend)
+    assert shown == []
+    for number in range(1, 6):
+        scene.hands[0].x += 5
+        shown.clear()
+        scene.calls.clear()
+        people = stage.tracker.observe(
+            Frame(PIXELS, stamp_ns=number * 33_000_000),
+            lambda faces: shown.extend(faces if 'hand' not in scene.calls else ()))
+        assert [sight.person_id for sight in shown] == [people[0].person_id]
+        assert shown[0].face is people[0].face
+    np.testing.assert_allclose(shown[0].hands_px[0], people[0].hands[0].observation.points_px,
+                               atol=1.0)

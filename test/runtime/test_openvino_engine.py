@@ -130,3 +130,18 @@ def test_openvino_reports_to_nobody() -> None:
     said = subprocess.run([sys.executable, '-c', script], capture_output=True, text=True,
                           check=True, timeout=120).stdout
     assert said.split() == ['openvino.tools.ovc.telemetry_stub']
+
+
+def test_runs_while_other_work_is_done(tmp_path: Path) -> None:
+    """What was started is there when it is asked for; wrong inputs are refused at once."""
+    beside = load_openvino(save_network(tmp_path / 'net.xml'), threads=1, beside=True)
+    buffer = beside.buffer('x')
+    for number in range(3):
+        buffer[:] = number
+        beside.start({'x': buffer})
+        np.testing.assert_array_equal(beside.finish()['y'], np.full((2, 3), 2 * number + 1))
+    with pytest.raises(EngineError, match="input 'x'.*net.xml.*expected shape"):
+        beside.start({})
+    beside.close()
+    with pytest.raises(EngineError, match='closed'):
+        beside.start({'x': buffer})
