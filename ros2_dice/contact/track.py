@@ -5,23 +5,35 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from ros2_dice.contact.evidence import Fits
 from ros2_dice.contact.movement import Look, Movement
 from ros2_dice.contact.settle import NO_CORRECTION, Correction
 from ros2_dice.contact.touch import probability
+from ros2_dice.fitting.gain import Smoothing
+from ros2_dice.fitting.smooth import DEPTH_SPEED_CUTOFF_HZ, OneEuro
 
 MEMORY_S = 0.08
 """Time constant of the running mean of the log odds."""
 HYSTERESIS = 0.3
 """A touch begins when the evidence passes +0.3 (p = 0.57) and ends when it passes -0.3 (0.43)."""
-DEPTH_MEMORY_S = 0.10
-"""Time constant of the depth at which the hand touches."""
+DEPTH_SMOOTHING, DEPTH_CALM, DEPTH_NOISE_MPS = Smoothing(True, 1.0, 15.0), 0.3, 0.15
+"""Of the depth at which the hand touches: as of its fit (`fitting.smooth`)."""
+DEPTH_LEVER_M = 0.6
+"""A hand that touches is about so far away: metres for one unit of its log depth."""
+LEAST_STEP_S = 1e-3
+"""For stamps that stand still."""
 RELEASE_S = 0.10
 """Time constant with which a hand that left goes back to its fitted depth."""
 FORGET_S = 0.5
 """After a gap this long a hand starts afresh."""
 UNSEEN_WEIGHT = 10.0
 """Log odds a second against a touch of a hand that is only carried on: what touches is seen."""
+
+
+def _depth_filter() -> OneEuro:
+    return OneEuro(DEPTH_LEVER_M, DEPTH_CALM, DEPTH_NOISE_MPS, DEPTH_SPEED_CUTOFF_HZ)
 
 
 @dataclass
@@ -44,6 +56,7 @@ class TouchTrack:
     unseen_s: float = 0.0
     """Since the hand was last measured."""
     movement: Movement = field(default_factory=Movement)
+    _depth: OneEuro = field(default_factory=_depth_filter)
 
     def elapsed_s(self, stamp_ns: int) -> float:
         """Return the seconds since the last frame; 0 where the past does not count."""
@@ -97,8 +110,12 @@ class TouchTrack:
     def _stay(self, look: Look, elapsed_s: float, was_touching: bool) -> None:
         self.movement.rest(look, elapsed_s)
         if math.isfinite(look.shift):
-            share = _share(elapsed_s, DEPTH_MEMORY_S) if was_touching else 1.0
-            self.depth_shift += (look.shift - self.depth_shift) * share
+            if not was_touching:
+                self._depth = _depth_filter()
+            # Where rays graze the skin its depth trembles far more than the hand does.
+            depth = self._depth.update(np.array((look.shift,)), max(elapsed_s, LEAST_STEP_S),
+                                       DEPTH_SMOOTHING)
+            self.depth_shift = float(depth[0])
 
 
 def _share(elapsed_s: float, memory_s: float) -> float:

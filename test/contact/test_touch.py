@@ -271,3 +271,17 @@ def test_the_model_is_what_the_file_says():
     data = json.loads(FILE.read_text())
     assert isinstance(MODEL, LearnedTouchModel)
     assert dict(zip(ODDS_FEATURES, MODEL.odds)) == data['odds']
+
+
+def test_the_depth_of_a_touch_is_calm_and_follows_a_hand_that_slides() -> None:
+    rng, track = np.random.default_rng(0), TouchTrack()
+    still, slides = [], []
+    for frame in range(180):
+        wanted = -0.1 - 0.002 * max(0, frame - 120)  # 0.06 a second: 36 mm/s at 0.6 m
+        track.update(Look(5.0, 0.0, wanted + 0.004 * rng.normal()), frame * FRAME_NS)
+        if 30 <= frame < 120:
+            still.append(track.depth_shift)
+        if frame >= 150:
+            slides.append(track.depth_shift - wanted)
+    assert np.std(still) < 0.001
+    assert abs(float(np.mean(slides))) < 0.02
