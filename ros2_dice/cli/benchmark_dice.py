@@ -8,6 +8,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ros2_dice.cli.engine_options import (
+    CacheDirectory,
+    Device,
+    Directory,
+    ModelOrFormula,
+)
+
 if TYPE_CHECKING:
     from ros2_dice.dice.work import Work
 
@@ -20,11 +27,9 @@ def dice(
         rungs: Annotated[str, typer.Option(
             help='What to measure, with commas between: simplified_eager, openvino-bf16, ...; '
                  'empty = all that run here.')] = '',
-        model: Annotated[str, typer.Option(
-            help='An imported model; empty = made-up weights of the same sizes.')] = '',
-        directory: Annotated[str, typer.Option(
-            '--directory', help='Value of model.directory.')] = '',
-        device: Annotated[str, typer.Option(help='Value of backend.device.')] = 'auto',
+        model: ModelOrFormula = '',
+        directory: Directory = '',
+        device: Device = 'auto',
         threads: Annotated[int, typer.Option(min=1, help='CPU threads.')] = 2,
         runs: Annotated[int, typer.Option(min=1, help='Of each engine at batch 1.')] = 20,
         batches: Annotated[str, typer.Option(
@@ -32,8 +37,7 @@ def dice(
         fresh: Annotated[bool, typer.Option(
             '--fresh', help='Build all engines anew, so that first starts are timed, too.'
         )] = False,
-        cache_directory: Annotated[str, typer.Option(
-            '--cache-directory', help='Value of backend.cache_directory.')] = '',
+        cache_directory: CacheDirectory = '',
         plot: Annotated[Path | None, typer.Option(
             '--plot', help='Draw the medians into this PNG.')] = None) -> None:
     """Time the DICE network on every engine that runs here, beside it as published."""

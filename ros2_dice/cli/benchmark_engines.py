@@ -8,18 +8,22 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ros2_dice.cli.engine_options import (
+    CacheDirectory,
+    Device,
+    Directory,
+    ModelOrFormula,
+)
+
 if TYPE_CHECKING:
     from ros2_dice.evaluation.engines import Plan
 
 
 def engines(
-        model: Annotated[str, typer.Option(
-            help='An imported model; empty = made-up weights of the same sizes.')] = '',
-        directory: Annotated[str, typer.Option(
-            '--directory', help='Value of model.directory.')] = '',
-        device: Annotated[str, typer.Option(help='Value of backend.device.')] = 'auto',
-        cache_directory: Annotated[str, typer.Option(
-            '--cache-directory', help='Value of backend.cache_directory.')] = '',
+        model: ModelOrFormula = '',
+        directory: Directory = '',
+        device: Device = 'auto',
+        cache_directory: CacheDirectory = '',
         json_file: Annotated[Path | None, typer.Option(
             '--json', help='Write the rows here, too.')] = None) -> None:
     """Say of every engine whether it can run here, whether it is built, and how exact it is."""

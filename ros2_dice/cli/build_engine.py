@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ros2_dice.cli.engine_options import CacheDirectory, Device, Directory
 from ros2_dice.cli.interrupt import end_at_once
 from ros2_dice.cli.progress import progress_bar
 from ros2_dice.ros.children import end_with_parent
@@ -40,15 +41,12 @@ def build_engine(
         formula: Annotated[bool, typer.Option(
             '--formula', help='Made-up weights of the same sizes instead of a model.')] = False,
         backend: Annotated[str, typer.Option(help='Value of backend.name.')] = 'auto',
-        device: Annotated[str, typer.Option(help='Value of backend.device.')] = 'auto',
+        device: Device = 'auto',
         precision: Annotated[str, typer.Option(help='Value of backend.precision.')] = 'auto',
         threads: Annotated[int, typer.Option(min=0, help='CPU threads; 0 = all usable.')] = 0,
         force: Annotated[bool, typer.Option(
             '--force', help='Build also what is there.')] = False,
-        directory: Annotated[str, typer.Option(
-            '--directory', help='Value of model.directory.')] = '',
-        cache_directory: Annotated[str, typer.Option(
-            '--cache-directory', help='Value of backend.cache_directory.')] = '',
+        directory: Directory = '', cache_directory: CacheDirectory = '',
         as_json: Annotated[bool, typer.Option(
             '--json', help='Print progress and result as JSON, a line each.')] = False,
         background: Annotated[bool, typer.Option(
