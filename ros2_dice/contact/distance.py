@@ -205,8 +205,9 @@ class HeadSurface:
         return seen, plain
 
     def look_behind(self, directions: FloatArray) -> None:
-        """Gather the skin that faces the camera about some image directions x/z, y/z (N, 2)."""
-        self._camera_facing(directions, 0.0)
+        """Gather the skin that faces the camera about a hand's landmarks x/z, y/z (N, 2)."""
+        # Its skin reaches beyond them, most at the wrist.
+        self._camera_facing(directions, 0.3 * float(np.ptp(directions, axis=0).max()))
 
     def depth_factor(self, points_m: FloatArray) -> tuple[FloatArray, IndexArray]:
         """
