@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import atexit
 import contextlib
-import importlib.util
 import os
 import shutil
 import subprocess
@@ -17,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from script_module import load_script
 
 from ros2_dice.ros.domain import DOMAIN_VARIABLE, DomainClaim
 
@@ -119,10 +119,4 @@ def start() -> Iterator[Callable[..., subprocess.Popen[Any]]]:
 def standin_files() -> Any:
     """Give tools/make_standin_files.py as a module; the test is skipped without torch."""
     pytest.importorskip('torch')
-    spec = importlib.util.spec_from_file_location(
-        'make_standin_files', ROOT / 'tools' / 'make_standin_files.py')
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_script(ROOT / 'tools' / 'make_standin_files.py')

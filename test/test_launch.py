@@ -8,13 +8,13 @@ that take exactly the arguments of the classes they stand for, as of ROS 2 Jazzy
 from __future__ import annotations
 
 import importlib
-import importlib.util
 import sys
 import types
 from pathlib import Path
 from typing import Any
 
 import pytest
+from script_module import load_script
 
 from ros2_dice.ros.arguments import ARGUMENTS
 from ros2_dice.ros.processes import processes
@@ -115,12 +115,7 @@ def stand_ins(monkeypatch):
 
 def launch_file(name: str) -> types.ModuleType:
     """Import a launch file."""
-    spec = importlib.util.spec_from_file_location('dice_launch', ROOT / 'launch' / name)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_script(ROOT / 'launch' / name)
 
 
 def launched(name: str, given: dict[str, str]) -> list[Any]:

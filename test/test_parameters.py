@@ -2,7 +2,6 @@
 """The table of parameters, its validation, and what is made from it."""
 from __future__ import annotations
 
-import importlib.util
 import math
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
+from script_module import load_script
 
 from ros2_dice.errors import ConfigError
 from ros2_dice.parameters import PARAMETERS, Parameter, Settings, load_yaml, yaml_text
@@ -128,13 +128,7 @@ def test_the_yaml_text_reads_back_as_the_defaults(tmp_path):
 @pytest.fixture
 def tool():
     """Give tools/write_parameters.py as a module."""
-    spec = importlib.util.spec_from_file_location(
-        'write_parameters', ROOT / 'tools' / 'write_parameters.py')
-    assert spec is not None
-    assert spec.loader is not None
-    tool = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(tool)
-    return tool
+    return load_script(ROOT / 'tools' / 'write_parameters.py')
 
 
 def test_made_files_are_current(tool):

@@ -148,12 +148,6 @@ class StoredZip:
                          next_step=DAMAGED_STEP)
 
 
-def is_zip(path: Path) -> bool:
-    """Tell whether a file begins like an archive."""
-    with open_plain(path) as stream:
-        return stream.read(4) == b'PK\3\4'
-
-
 def chunks(path: Path) -> Iterator[bytes]:
     """Read a regular file piece by piece."""
     with open_plain(path) as stream:

@@ -24,8 +24,6 @@ from ros2_dice.assets.plain_file import read_bytes
 from ros2_dice.assets.torch_file import TENSORS_IN_PICKLES, numbers_in_pickle
 from ros2_dice.errors import AssetError, ConfigError
 
-TEST_SUBJECTS = ('S1', 'S3', 'S6')
-"""The published split; the others train."""
 HEAD_VERTICES, HAND_VERTICES = 5023, 778
 _NEXT = 'get it from the Decaf data set as its authors publish it'
 _SUBJECT = re.compile(r'S\d+')

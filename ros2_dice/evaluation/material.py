@@ -48,11 +48,6 @@ class LabelledPicture:
         """The answer that is scored, or None where the label gives none."""
         return self.contact == 'yes' if self.contact in ANSWERS else None
 
-    @property
-    def is_empty(self) -> bool:
-        """Tell whether nobody is in it: no face and no hand."""
-        return self.faces == 0 and self.hands == 0
-
 
 @dataclass(frozen=True)
 class TouchSpan:

@@ -61,8 +61,6 @@ class ClipReader:
         self.rate_hz = float(rate) if rate else 30.0
         self.frame_count = self._stream.frames
         """As the file says; 0 = unknown."""
-        self.damaged = 0
-        """Parts that could not be decoded, so far."""
 
     def __enter__(self) -> ClipReader:
         return self
@@ -116,7 +114,6 @@ class ClipReader:
                         yield picture
 
     def _damage(self, what: str) -> None:
-        self.damaged += 1
         self._report(f'clip {self.name}: skipped {what}')
 
 

@@ -24,15 +24,6 @@ from ros2_dice.dice.template import read_sampling, read_template  # noqa: E402
 from ros2_dice.errors import AssetError  # noqa: E402
 
 
-@pytest.fixture(scope='module')
-def files(tmp_path_factory: pytest.TempPathFactory, standin_files: Any) -> Path:
-    """Folder of a thin module file and of the small files."""
-    folder = tmp_path_factory.mktemp('official')
-    standin_files.write_module(folder / 'model.bin', standin_files.thin_weights())
-    standin_files.write_bodies(folder)
-    return folder
-
-
 def test_the_official_layout_file_converts(shared_dice: Path) -> None:
     table = json.loads((shared_dice / 'state_dict.json').read_text())
     with open_checkpoint(shared_dice / 'official_layout_model.bin') as checkpoint:

@@ -10,7 +10,6 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -35,15 +34,6 @@ from ros2_dice.dice.folder import FILES, MANIFEST, new_folder  # noqa: E402
 from ros2_dice.dice.importing import import_model  # noqa: E402
 from ros2_dice.dice.sources import NEEDED, SOURCES, find_sources  # noqa: E402
 from ros2_dice.errors import AssetError  # noqa: E402
-
-
-@pytest.fixture(scope='module')
-def files(tmp_path_factory: pytest.TempPathFactory, standin_files: Any) -> Path:
-    """Folder of all official files: right shapes, one number a tensor of the network."""
-    folder = tmp_path_factory.mktemp('official')
-    standin_files.write_module(folder / 'model.bin', standin_files.thin_weights())
-    standin_files.write_bodies(folder)
-    return folder
 
 
 @pytest.fixture(scope='module')

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import hashlib
-import importlib.util
 import json
 import sys
 from pathlib import Path
@@ -15,6 +14,7 @@ import pytest
 torch = pytest.importorskip('torch')
 
 import network_samples
+from script_module import load_script
 
 from ros2_dice.dice import (
     DiceNetwork,
@@ -117,12 +117,7 @@ def test_the_formula_fills_as_the_published_script(shared_dice, weights):
 
 
 def test_other_seeds_fill_as_the_published_script(shared_dice):
-    spec = importlib.util.spec_from_file_location('published_fill',
-                                                  shared_dice / 'fill_weights.py')
-    assert spec is not None
-    assert spec.loader is not None
-    script = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(script)
+    script = load_script(shared_dice / 'fill_weights.py')
     shapes = official_shapes()
     small = [name for name, shape in shapes.items() if np.prod(shape, dtype=int) <= 4096]
     for name in small[::7]:
