@@ -152,8 +152,8 @@ def _show(report: dict[str, Any], manifest: Mapping[str, Any], place: Path,
         typer.echo(f'not complete yet: {lacking}')
     elif place.parent == models_folder(directory):
         more = f' -p model.directory:={directory}' if directory else ''
-        typer.echo(f'use it: ros2 run ros2_dice dice_node --ros-args -p model.id:={place.name}'
-                   f'{more}')
+        typer.echo('use it: ros2 run ros2_dice dice_node --ros-args -p autostart:=true '
+                   f'-p model.id:={place.name}{more}')
         if not directory:
             typer.echo(f'without ROS: ros2-dice estimate PICTURE --out results '
                        f'--model {place.name}')

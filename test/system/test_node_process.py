@@ -265,6 +265,15 @@ def test_a_failed_autostart_lives_says_why_and_can_be_mended(
     assert meshes[0].status == HandFaceMeshArray.STATUS_EMPTY  # a grey picture
 
 
+def test_without_autostart_it_says_what_it_waits_for(start, node, wait_until):
+    logged = []
+    node.create_subscription(Log, '/rosout', lambda log: logged.append(log.msg), qos.latched(100))
+    start(fake(autostart=False))
+    assert wait_until(lambda: logged)
+    assert 'ros2 lifecycle set /dice configure' in logged[0]
+    assert 'autostart:=true' in logged[0]
+
+
 def test_the_same_pictures_give_the_same_bytes(start, node, real_node, wait_until, material):
     from ros2_dice.pictures import read_picture
 
