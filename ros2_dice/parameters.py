@@ -54,7 +54,8 @@ class Parameter:
         if kind is float and isinstance(value, int) and not isinstance(value, bool):
             value = float(value)
         if type(value) is not kind:
-            raise ConfigError(f'parameter {self.name}', got=value, expected=f'a {self.type_name}',
+            raise ConfigError(f'parameter {self.name}', got=value,
+                              expected=f'the type {self.type_name}',
                               next_step='see config/dice.yaml')
         if isinstance(value, float) and not math.isfinite(value):
             raise ConfigError(f'parameter {self.name}', got=value, expected='a finite number')

@@ -15,7 +15,7 @@ import pytest
 
 from ros2_dice.errors import ConfigError
 from ros2_dice.parameters import PARAMETERS, Settings, load_yaml
-from ros2_dice.ros.arguments import ARGUMENTS
+from ros2_dice.ros.arguments import ARGUMENTS, BOOLEAN
 from ros2_dice.ros.processes import (
     PROFILE_VARIABLES,
     Process,
@@ -128,6 +128,11 @@ def test_the_foxglove_layout_is_whole():
 def test_wrong_arguments_are_refused_by_name(given, named):
     with pytest.raises(ConfigError, match=named):
         processes(given)
+
+
+def test_choices_are_in_the_descriptions():
+    for row in ARGUMENTS.values():
+        assert row.choices == BOOLEAN or all(word in row.description for word in row.choices)
 
 
 def test_an_empty_argument_counts_as_not_given():
