@@ -19,6 +19,9 @@ from ros2_dice.types import Frame
 
 FloatArray = npt.NDArray[np.floating]
 
+_LIT = 110.0
+"""Brightest twentieth of a crop (0 to 255) below which its light is raised."""
+_MOST_GAIN = 4.0
 _REDUCE_FROM = 2.0
 """Pixels of the picture per pixel of the crop from which areas are averaged before sampling."""
 
@@ -87,7 +90,8 @@ def sample(frame: Frame, region: Region, crop_size: int, *, border: int | None =
     Return the crop (crop_size, crop_size, 3) uint8 RGB of a region.
 
     Only the part of the picture under the region is touched. Where the picture is much finer than
-    the crop its pixels are averaged first, so that noise and texture do not alias.
+    the crop its pixels are averaged first, so that noise and texture do not alias. Dark crops are
+    shown in more light: the networks find a fifth less hands in a fifth of the light.
 
     Args:
         border: grey level outside of the picture; None = its edge is continued.
@@ -112,7 +116,18 @@ def sample(frame: Frame, region: Region, crop_size: int, *, border: int | None =
         borderValue=(border or 0,) * 3)
     if frame.channel_order == 'bgr':
         crop = cv2.cvtColor(crop, cv2.COLOR_BGR2RGB)
-    return crop  # type: ignore[return-value]
+    return _lit(crop)  # type: ignore[arg-type]
+
+
+def _lit(crop: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    """Return a dark crop brighter, by a gain that grows from 1; any other one as it is."""
+    some = crop[::8, ::8, 1].ravel()
+    rank = len(some) * 19 // 20
+    bright = float(np.partition(some, rank)[rank])
+    if bright >= _LIT:
+        return crop
+    gain = min((_LIT / max(bright, 1.0)) ** 1.5, _MOST_GAIN)
+    return cv2.convertScaleAbs(crop, alpha=gain)  # type: ignore[return-value]
 
 
 def _reduced(part: npt.NDArray[np.uint8], scale: float,

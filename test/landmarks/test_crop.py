@@ -72,7 +72,7 @@ def test_sample_of_the_whole_square_is_the_picture() -> None:
 @pytest.mark.parametrize('size', [40, 100, 500])
 def test_sample_shows_what_lies_there(size: int) -> None:
     """A crop's pixel is the picture's pixel at the mapped point, at any scale."""
-    frame = smooth_frame(600, 800)
+    frame = Frame(120 + smooth_frame(600, 800).pixels // 2)
     region = Region(400, 300, size, 0.4)
     crop = sample(frame, region, 64)
     points = np.array([[10.5, 50.5], [32.5, 32.5], [60.5, 5.5]])
@@ -113,6 +113,20 @@ def test_border() -> None:
     assert not far.any()
 
 
+def test_dark_crops_are_lit() -> None:
+    """Without a step from dark to bright, and bright ones as they are."""
+    region = Region(20, 20, 40, 0.0)
+
+    def shown(level: int) -> int:
+        return int(sample(Frame(np.full((40, 40, 3), level, np.uint8)), region, 32).max())
+
+    levels = [shown(level) for level in range(256)]
+    assert levels[110:] == list(range(110, 256))
+    assert levels[30] == pytest.approx(120, abs=1)
+    assert max(np.abs(np.diff(levels))) <= 4
+    assert levels[0] == 0
+
+
 @settings(max_examples=50, deadline=None)
 @given(region=regions, height=st.integers(1, 50), width=st.integers(1, 50))
 def test_sample_never_fails(region: Region, height: int, width: int) -> None:
@@ -123,9 +137,9 @@ def test_sample_never_fails(region: Region, height: int, width: int) -> None:
 
 def test_huge_and_strided_pictures() -> None:
     """Wider than OpenCV's warp can take, and rows that do not follow one another."""
-    wide = Frame(np.full((4, 40000, 3), 9, np.uint8))
+    wide = Frame(np.full((4, 40000, 3), 190, np.uint8))
     assert sample(wide, whole_picture(wide), 64, border=0).shape == (64, 64, 3)
-    assert sample(wide, Region(39995, 2, 8, 0.1), 64).min() == 9
+    assert sample(wide, Region(39995, 2, 8, 0.1), 64).min() == 190
     view = np.zeros((64, 64, 3), np.uint8)[::-2, 5:60:3]
     assert sample(Frame(view), whole_picture(Frame(view)), 32).shape == (32, 32, 3)
 
