@@ -66,6 +66,10 @@ class OneEuro:
         self._measured = measured
         return self.value
 
+    def renew(self) -> None:
+        """Forget what the measurements before said, from now on: what is measured changes."""
+        self._count = min(self._count, 1)
+
     def coast(self, gap_s: float) -> FloatArray:
         """Return the value so long after the last measurement, its motion dying out."""
         assert self.value is not None
@@ -95,6 +99,10 @@ class RotationOneEuro:
         self._count += 1
         self._measured = measured
         return self.value
+
+    def renew(self) -> None:
+        """Forget what the measurements before said, as `OneEuro.renew` does."""
+        self._count = min(self._count, 1)
 
     def coast(self, gap_s: float) -> FloatArray:
         """Return the rotation so long after the last measurement."""
@@ -145,6 +153,11 @@ class _Place:
         return (self._rotation.update(state.rotation, dt_s, smoothing),
                 self._point(ray, over_size))
 
+    def renew(self) -> None:
+        """Find the place anew, from now on."""
+        for one in (self._rotation, self._ray, self._depth):
+            one.renew()
+
     def coast(self, gap_s: float) -> tuple[FloatArray, FloatArray]:
         """Return them so long after the last measurement."""
         return self._rotation.coast(gap_s), self._point(
@@ -170,6 +183,10 @@ class HandFilter:
         angles = self._angles.update(state.angles_rad, dt_s, smoothing)
         return HandState(*place, float(shape[-1]), angles, shape[:-1])
 
+    def renew(self) -> None:
+        """Find the place anew: a shape that is kept from now on fits best elsewhere."""
+        self._place.renew()
+
     def coast(self, gap_s: float) -> HandState:
         """Return the predicted state so long after the last measurement."""
         shape, angles = self._shape.value, self._angles.value
@@ -193,6 +210,10 @@ class HeadFilter:
         place = self._place.update(state, float(shape[-1]), dt_s, smoothing)
         expression = self._expression.update(state.expression, dt_s, smoothing)
         return HeadState(*place, float(shape[-1]), shape[:-1], expression)
+
+    def renew(self) -> None:
+        """Find the place anew: a shape that is kept from now on fits best elsewhere."""
+        self._place.renew()
 
     def coast(self, gap_s: float) -> HeadState:
         """Return the predicted state so long after the last measurement."""

@@ -87,6 +87,7 @@ class HeadTrack:
         self._state: HeadState | None = None
         self._sum = np.zeros(fitter.head.identity_count + 1)
         self._frames = 0.0
+        self._kept = False
         self._confidence = 0.0
 
     @property
@@ -110,6 +111,9 @@ class HeadTrack:
             iterations=HEAD_WARM_ITERATIONS if dt_s is not None else HEAD_COLD_ITERATIONS)
         self._state = fit.state
         self._confidence = float(observation.score)
+        if settled and not self._kept:
+            self._filter.renew()
+        self._kept = settled
         if not settled:
             self._sum += observation.score * np.append(fit.state.identity, fit.state.log_scale)
             self._frames += observation.score
@@ -160,6 +164,7 @@ class HandTrack:
         self._frame = self._side_since = self._retry_from = 0
         self._sum = np.zeros(10)
         self._good = 0.0
+        self._kept = False
         self._held_rad = math.inf
         self._last: FittedHand | None = None
 
@@ -182,6 +187,9 @@ class HandTrack:
             self._filter = HandFilter()
             self._sum[:], self._good = 0.0, 0.0
         settled = self._settled
+        if settled and not self._kept:
+            self._filter.renew()
+        self._kept = settled
         if not settled and fit.cost < GOOD_HAND_COST:
             self._sum += hand.observation.score * fit.state.shape
             self._good += hand.observation.score

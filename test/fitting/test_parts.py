@@ -69,6 +69,20 @@ def test_one_outlier_does_not_open_the_filter_for_long() -> None:
     assert abs(float(calm[140:].mean() - calm[60:120].mean())) < 0.003
 
 
+def test_a_renewed_filter_finds_its_new_place_within_a_third_of_a_second() -> None:
+    rng, smoothing = np.random.default_rng(6), Smoothing(True, 1.0, 15.0)
+    left_m = []
+    for renewed in (False, True):
+        euro = OneEuro(calm=0.2, noise_mps=0.15, speed_cutoff_hz=1.0)
+        for number in range(50):
+            if renewed and number == 40:
+                euro.renew()
+            place = 0.02 * (number >= 40)
+            value = euro.update(np.array((place + 0.007 * rng.normal(),)), DT_S, smoothing)
+        left_m.append(abs(0.02 - float(value[0])))
+    assert left_m[1] < 0.005 < left_m[0]
+
+
 def test_a_stream_without_noise_may_become_noisy() -> None:
     noisy = np.zeros((300, 1))
     noisy[100:] = 0.003 * np.random.default_rng(5).normal(size=(200, 1))
