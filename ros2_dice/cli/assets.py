@@ -42,6 +42,9 @@ def table(context: typer.Context, directory: Directory = '', check: Check = Fals
           as_json: AsJson = False) -> None:
     """Show the files that the estimators need: which are here, whence the others come."""
     if context.invoked_subcommand is not None:
+        # What was said before the subcommand holds for it, too.
+        context.default_map = {
+            context.invoked_subcommand: {'directory': directory, 'as_json': as_json}}
         return
     from ros2_dice.assets import data_folder
 

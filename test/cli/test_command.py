@@ -93,6 +93,13 @@ def test_parameters_as_table_json_and_yaml(capsys: pytest.CaptureFixture[str]) -
     assert values['model']['id'] == 'open'
 
 
+def test_options_of_assets_hold_for_pull_wherever_they_stand(
+        tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for words in (('--directory', str(tmp_path), 'pull'), ('pull', '--directory', str(tmp_path))):
+        assert run('assets', *words, '--from', str(tmp_path / 'stick')) == 1
+        assert 'stick' in capsys.readouterr().err, 'nothing is there: it looks at the stick'
+
+
 def test_assets_table_and_json(
         tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
         capsys: pytest.CaptureFixture[str]) -> None:
