@@ -16,6 +16,7 @@ ASSET = 'hand_landmark_full'
 _SIZE = 224
 _INPUT, _POINTS, _PRESENCE, _RIGHT, _WORLD = (
     'input_1', 'Identity', 'Identity_1', 'Identity_2', 'Identity_3')
+_OUTPUTS = {_POINTS: (1, 63), _PRESENCE: (1, 1), _RIGHT: (1, 1), _WORLD: (1, 63)}
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,7 +48,7 @@ class HandNetwork:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         require_shapes(engine, ASSET, {_INPUT: (1, _SIZE, _SIZE, 3)},
-                       {_POINTS: (1, 63), _PRESENCE: (1, 1), _RIGHT: (1, 1), _WORLD: (1, 63)})
+                       _OUTPUTS)
 
     def observe(self, frame: Frame, region: Region) -> HandObservation:
         """
@@ -56,35 +57,35 @@ class HandNetwork:
         A mirrored region shows a left hand to the network as a right one; all that is returned
         is in the picture as it is.
         """
-        return _observation(self._engine.infer(self._filled(frame, region)), region)
-
-    def _filled(self, frame: Frame, region: Region) -> dict[str, npt.NDArray[np.float32]]:
-        buffer = self._engine.buffer(_INPUT)
-        fill(buffer, sample(frame, region, _SIZE), signed=False)
-        return {_INPUT: buffer}
+        return _observation(self._engine.infer(_filled(self._engine, frame, region)), region)
 
     def close(self) -> None:
         """Release the network."""
         self._engine.close()
 
 
-class HandNetworkBeside(HandNetwork):
+class HandNetworkBeside:
     """
-    The same on an engine that can run while other work is done.
+    The same in two parts, the first of which runs while other work is done.
 
     Args:
-        engine: of its own; nobody else may use it.
+        first: the first part, of its own; nobody else may use it.
+        second: what takes the first part's output.
+
+    Raises:
+        EngineError: the engines' tensors are not those of this network.
     """
 
-    def __init__(self, engine: OpenVinoEngine) -> None:
-        super().__init__(engine)
-        self._started = engine
+    def __init__(self, first: OpenVinoEngine, second: Engine) -> None:
+        require_shapes(first, ASSET, {_INPUT: (1, _SIZE, _SIZE, 3)}, {})
+        require_shapes(second, ASSET, {}, _OUTPUTS)
+        self._first, self._second = first, second
         self._region: Region | None = None
 
     def start(self, frame: Frame, region: Region) -> None:
         """Begin to look at a region; what was begun before and not asked for is dropped."""
         self.drop()
-        self._started.start(self._filled(frame, region))
+        self._first.start(_filled(self._first, frame, region))
         self._region = region
 
     def seen(self, region: Region) -> HandObservation | None:
@@ -92,18 +93,25 @@ class HandNetworkBeside(HandNetwork):
         if self._region != region:
             return None
         self._region = None
-        return _observation(self._started.finish(), region)
+        return _observation(self._second.infer(self._first.finish()), region)
 
     def drop(self) -> None:
         """Wait for the end of what was begun and forget it."""
         if self._region is not None:
             self._region = None
-            self._started.finish()
+            self._first.finish()
 
     def close(self) -> None:
         """Release the network."""
         self.drop()
-        super().close()
+        self._first.close()
+        self._second.close()
+
+
+def _filled(engine: Engine, frame: Frame, region: Region) -> dict[str, npt.NDArray[np.float32]]:
+    buffer = engine.buffer(_INPUT)
+    fill(buffer, sample(frame, region, _SIZE), signed=False)
+    return {_INPUT: buffer}
 
 
 def _observation(result: Mapping[str, npt.NDArray[np.float32]], region: Region,

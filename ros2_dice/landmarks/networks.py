@@ -16,10 +16,17 @@ from ros2_dice.landmarks.detect import (
 from ros2_dice.landmarks.face import FaceNetwork
 from ros2_dice.landmarks.hand import HandNetwork, HandNetworkBeside
 from ros2_dice.parameters import Settings
-from ros2_dice.runtime import OpenVinoEngine, load_openvino, usable_threads
+from ros2_dice.runtime import (
+    OpenVinoEngine,
+    load_openvino,
+    load_openvino_in_two,
+    usable_threads,
+)
 
 _MOST_THREADS = 4
 """The networks are small: more threads wait for one another."""
+_FIRST_SHARE = 0.7
+"""Of a followed hand's network: so much takes as long as the face's network and the head's fit."""
 
 
 @dataclass(frozen=True)
@@ -28,8 +35,8 @@ class Networks:
     All networks, loaded and warm.
 
     They run one after the other, each on all threads. Only the hand that is followed has a network
-    of its own on one thread, beside the face's and the fit of the head: on two threads it takes
-    4 to 6 ms instead of 7, but leaves no core for those.
+    of its own: its first part runs on one thread beside the face's network and the fit of the
+    head. The first layers of these networks gain little from a second thread, the last ones all.
     """
 
     face_near: Detector
@@ -74,6 +81,9 @@ def load_networks(settings: Settings, asset_directory: str = '') -> Networks:
 
     two = threads > 1
     hand_engine = load(hand.ASSET)
+    parts = load_openvino_in_two(
+        find_asset(hand.ASSET, asset_directory), share=_FIRST_SHARE, threads=threads,
+        cache_directory=cache) if two else None
     return Networks(
         Detector(FACE_SHORT_RANGE, load(FACE_SHORT_RANGE.asset)),
         Detector(FACE_FULL_RANGE, load(FACE_FULL_RANGE.asset)),
@@ -81,4 +91,4 @@ def load_networks(settings: Settings, asset_directory: str = '') -> Networks:
         BodyFinder(Detector(BODY, load(BODY.asset)), load(body.ASSET)),
         FaceNetwork(load(face.ASSET, beside=two)), HandNetwork(hand_engine), hand_engine.name,
         hand_engine.precision,
-        HandNetworkBeside(load(hand.ASSET, beside=True)) if two else None)
+        HandNetworkBeside(*parts) if parts else None)

@@ -10,7 +10,11 @@ from typing import Any
 import numpy as np
 
 from ros2_dice.errors import EngineError
+from ros2_dice.runtime.openvino_graph import cut_in_two
 from ros2_dice.runtime.protocol import FloatTensor
+
+INSTALL = 'pip install openvino'
+"""What helps where OpenVINO is missing; it is none of the extras."""
 
 _PRECISIONS = {'f32': 'fp32', 'f16': 'fp16', 'bf16': 'bf16'}
 
@@ -151,29 +155,67 @@ def load_openvino(path: str | Path, *, threads: int, precision: str = 'f32',
         raise EngineError('precision', got=precision, expected=', '.join(_PRECISIONS))
     if threads < 1:
         raise EngineError('threads', got=threads, expected='at least 1')
-    if not Path(path).is_file():
-        raise EngineError(f'network {Path(path).name}', state='missing', expected='a file',
-                          next_step='ros2-dice assets pull')
+    with _readable(path) as core:
+        return _compiled(core, core.read_model(str(path)), Path(path).name, threads, precision,
+                         cache_directory, beside)
+
+
+def load_openvino_in_two(path: str | Path, *, share: float, threads: int,
+                         cache_directory: str | Path | None = None,
+                         ) -> tuple[OpenVinoEngine, OpenVinoEngine]:
+    """
+    Load a network for the CPU as two, the second of which takes what the first one gives.
+
+    The first one runs on one thread, beside other work, the second one on all.
+
+    Args:
+        path: of a network with one input, as for `load_openvino`.
+        share: of the multiplications that the first one does, about.
+        threads: CPU threads of the second one, at least 1.
+        cache_directory: as for `load_openvino`.
+
+    Raises:
+        EngineError: as for `load_openvino`, or the network can't be cut.
+    """
+    with _readable(path) as core:
+        first, second = cut_in_two(core.read_model(str(path)), share)
+        name = Path(path).name
+        return (_compiled(core, first, name, 1, 'f32', cache_directory, beside=True),
+                _compiled(core, second, name, threads, 'f32', cache_directory, beside=False))
+
+
+@contextmanager
+def _readable(path: str | Path) -> Iterator[Any]:
+    """Yield OpenVINO's core, or say why a file can't be loaded."""
     name = Path(path).name
+    if not Path(path).is_file():
+        raise EngineError(f'network {name}', state='missing', expected='a file',
+                          next_step='ros2-dice assets pull')
     try:
         import openvino
     except ImportError as error:
         raise EngineError('openvino', state='not installed', expected='the package openvino',
-                          next_step='pip install openvino') from error
+                          next_step=INSTALL) from error
+    try:
+        yield openvino.Core()
+    except EngineError:
+        raise
+    except Exception as error:
+        raise EngineError(f'network {name}', got=first_line(error),
+                          expected='a file that OpenVINO can read',
+                          next_step='ros2-dice assets pull') from error
+
+
+def _compiled(core: Any, model: Any, name: str, threads: int, precision: str,
+              cache_directory: str | Path | None, beside: bool) -> OpenVinoEngine:
     # The default is bf16 where the CPU has it: it moves palm regressors by up to 11 units.
     options = compile_options(threads, precision)
     if beside:
         options['ENABLE_CPU_PINNING'] = False
     if cache_directory:
         options['CACHE_DIR'] = str(cache_directory)
-    try:
-        core = openvino.Core()
-        compiled = core.compile_model(core.read_model(str(path)), 'CPU', options)
-    except Exception as error:
-        raise EngineError(f'network {name}', got=first_line(error),
-                          expected='a file that OpenVINO can read',
-                          next_step='ros2-dice assets pull') from error
-    return OpenVinoEngine(compiled, name, _PRECISIONS[precision])
+    return OpenVinoEngine(core.compile_model(model, 'CPU', options), name,
+                          _PRECISIONS[precision])
 
 
 def compile_options(threads: int, precision: str = 'f32') -> dict[str, object]:

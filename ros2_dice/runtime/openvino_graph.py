@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from ros2_dice.errors import EngineError
 from ros2_dice.runtime.protocol import FloatTensor
 
 _ATTENTION = 'ScaledDotProductAttention'
@@ -64,6 +65,62 @@ def last_products(model: Any, depth: int = 1) -> set[int]:
                     default=0)
         rank[name] = after + (name in places)
     return {place for name, place in places.items() if rank[name] <= depth}
+
+
+def cut_in_two(model: Any, share: float) -> tuple[Any, Any]:
+    """
+    Return two models which do one after the other what a model does.
+
+    Args:
+        model: with fixed shapes and one input; it may be changed.
+        share: of the multiplications that the first one shall do, about; the place is one where
+            a single tensor goes on.
+
+    Raises:
+        EngineError: there is no such place.
+    """
+    import openvino
+    from openvino import opset13 as ops
+
+    node = _cut_point(model, share)
+    make: Any = openvino.Model
+    first = make([node.output(0)], model.get_parameters(), 'first part').clone()
+    middle = ops.parameter(node.get_output_shape(0), node.get_output_element_type(0))
+    for name, port in (('middle', first.output(0)), ('middle', middle.output(0))):
+        port.get_tensor().set_names({name})
+    for target in list(node.output(0).get_target_inputs()):
+        target.replace_source_output(middle.output(0))
+    return first, make(model.get_results(), [middle], 'second part')
+
+
+def _cut_point(model: Any, share: float) -> Any:
+    """Return the node after which only its output is alive, nearest to a share of the work."""
+    nodes = model.get_ordered_ops()
+    places = {node.get_friendly_name(): place for place, node in enumerate(nodes)}
+    fixed: set[str] = set()
+    last_use: dict[str, int] = {}
+    for place, node in enumerate(nodes):
+        sources = [port.get_source_output().get_node().get_friendly_name()
+                   for port in node.inputs()]
+        if node.get_type_name() == 'Constant' or (sources and fixed.issuperset(sources)):
+            fixed.add(node.get_friendly_name())
+        last_use.update(dict.fromkeys(sources, place))
+    work = {node.get_friendly_name(): multiplications(node) for node in products(model)}
+    total = sum(work.values())
+    done, until, best = 0, 0, (math.inf, None)
+    for node in nodes:
+        name = node.get_friendly_name()
+        if name in fixed:
+            continue
+        alone = until <= places[name]
+        until = max(until, last_use.get(name, 0))
+        done += work.get(name, 0)
+        if alone and node.get_type_name() == 'Add' and 0 < done < total:
+            best = min(best, (abs(done / total - share), node), key=lambda one: one[0])
+    if best[1] is None:
+        raise EngineError('network', state='without a place where it can be cut in two',
+                          expected='one tensor that all else depends on')
+    return best[1]
 
 
 def cast_products(model: Any, places: Collection[int]) -> Any:

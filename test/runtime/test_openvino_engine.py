@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from ros2_dice.errors import EngineError
-from ros2_dice.runtime import Engine, load_openvino, require_shapes
+from ros2_dice.runtime import Engine, load_openvino, load_openvino_in_two, require_shapes
 
 openvino = pytest.importorskip('openvino')
 
@@ -145,3 +145,37 @@ def test_runs_while_other_work_is_done(tmp_path: Path) -> None:
     beside.close()
     with pytest.raises(EngineError, match='closed'):
         beside.start({'x': buffer})
+
+
+def save_chain(path: Path, *, skip: bool = False) -> Path:
+    """Write a chain of three products and sums; with `skip` the input goes into each sum."""
+    from openvino import opset13 as ops
+
+    x = ops.parameter([2, 3], openvino.Type.f32)
+    x.get_output_tensor(0).set_names({'x'})
+    value = x
+    for number in range(3):
+        weights = np.arange(9, dtype=np.float32).reshape(3, 3) / 10 - number / 5
+        shift = x if skip else ops.constant(np.full(3, number, np.float32))
+        value = ops.add(ops.matmul(value, ops.constant(weights), False, False), shift)
+    value.get_output_tensor(0).set_names({'y'})
+    openvino.save_model(openvino.Model([value], [x], 'chain'), path, compress_to_fp16=False)
+    return path
+
+
+@pytest.mark.parametrize('share', [0.3, 0.7])
+def test_two_parts_do_what_the_whole_does(tmp_path: Path, share: float) -> None:
+    """The second part takes what the first one gives."""
+    path = save_chain(tmp_path / 'chain.xml')
+    values = np.arange(6, dtype=np.float32).reshape(2, 3)
+    whole = load_openvino(path, threads=1)
+    first, second = load_openvino_in_two(path, share=share, threads=2)
+    first.start({'x': values})
+    np.testing.assert_allclose(second.infer(first.finish())['y'], whole.infer({'x': values})['y'],
+                               rtol=1e-6)
+
+
+def test_says_where_a_network_has_no_single_tensor(tmp_path: Path) -> None:
+    """What is needed to the very end can't be left behind."""
+    with pytest.raises(EngineError, match='cut in two'):
+        load_openvino_in_two(save_chain(tmp_path / 'net.xml', skip=True), share=0.5, threads=2)
