@@ -87,6 +87,7 @@ class DiceEstimator:
         self._left = ParametricHand(model.hand, guides.hand_left, left=True)
         self._head = ParametricHead(model.head, guides.head)
         _require_counts(self._right, self._head)
+        assert self._head.mirror is not None  # made now, so that no left hand waits for it
         self.topologies: tuple[Topology, ...] = (
             self._left.topology, self._right.topology, self._head.topology)
         self._touch = TouchFinder(self._head)
@@ -118,9 +119,11 @@ class DiceEstimator:
         """
         Return the people in the picture, sorted by person_id and hand_id.
 
+        A hand for which the network answers with what is not a number is returned as predicted
+        where it was seen before, else not at all.
+
         Raises:
-            EstimatorError: the network answered with what is not a number; nothing of such a
-                frame is returned.
+            EstimatorError: it answered so for every hand that it was asked about.
         """
         start_s = time.perf_counter()
         if not self._settings.flag('tracking.enabled'):
@@ -131,7 +134,9 @@ class DiceEstimator:
         asked = [look for look in looks if look.hand_fresh or self._memory(look).captured is None]
         rows = self._inference.outputs(frame, [look.square for look in asked],
                                        exact=self._behaviour.exact_resize)
-        _require_finite(rows)
+        asked, rows = _finite(asked, rows)
+        looks = [look for look in looks
+                 if look in asked or self._memory(look).captured is not None]
         inferred_s = time.perf_counter()
         with self._blas.limit(limits=1):  # products too small for threads that go on spinning
             filtered = [self._filtered(look, outputs, frame)
@@ -263,7 +268,8 @@ class DiceEstimator:
         result = []
         for sight, captured in zip(sights, captures):
             look = sight.look
-            state = State.MEASURED if look.hand_fresh and face_fresh else State.PREDICTED
+            measured = look.hand_fresh and face_fresh and sight.placement is not None
+            state = State.MEASURED if measured else State.PREDICTED
             roi = Roi(*united([look.square], (frame.width_px, frame.height_px)))
             entry = HandFaceEstimate(**common, state=state, roi=roi, face=face)
             result.append(entry if not look.hand_id else self._with_hand(
@@ -318,12 +324,16 @@ def _deepest(deformations_m: Sequence[FloatArray]) -> FloatArray:
     return total
 
 
-def _require_finite(rows: Sequence[Outputs]) -> None:
-    bad = sum(not row.is_finite() for row in rows)
-    if bad:
+def _finite(looks: Sequence[Look], rows: Sequence[Outputs]
+            ) -> tuple[list[Look], list[Outputs]]:
+    """Return the looks that the network answered with numbers, and these; none at all raises."""
+    good = [(look, row) for look, row in zip(looks, rows) if row.is_finite()]
+    if rows and not good:
         raise EstimatorError(
-            f'what the network says about {bad} of {len(rows)} hands', state='not finite',
+            'what the network says about ' + ('a hand' if len(rows) == 1 else
+                                              f'all {len(rows)} hands'), state='not finite',
             expected='finite numbers', next_step='set backend.precision to fp32')
+    return [look for look, _ in good], [row for _, row in good]
 
 
 def _require_counts(hand: ParametricHand, head: ParametricHead) -> None:

@@ -7,6 +7,7 @@ rigid step at the end, a turn about the centroid and a shift (section 6 of the s
 """
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 
 import numpy as np
@@ -64,7 +65,11 @@ class ParametricHead(ParametricBody):
             coarser_faces=self._coarser_faces)
         self.regions = self.topology.regions
         self.region_names = self.topology.region_names
-        self.mirror = MirrorMap(self.rest_vertices_m, self.faces)
+
+    @functools.cached_property
+    def mirror(self) -> MirrorMap:
+        """Return where each vertex lies in a mirror; made when first asked for."""
+        return MirrorMap(self.rest_vertices_m, self.faces)
 
     def posed(self, shape: FloatArray, expression: FloatArray, pose_rad: FloatArray,
               rotation_rad: FloatArray, translation_m: FloatArray) -> PosedBody:

@@ -9,7 +9,12 @@ import numpy as np
 
 from ros2_dice.errors import EngineError
 from ros2_dice.runtime import openvino_graph as graph
-from ros2_dice.runtime.openvino_engine import OpenVinoEngine, compile_options, first_line
+from ros2_dice.runtime.openvino_engine import (
+    INSTALL,
+    OpenVinoEngine,
+    compile_options,
+    first_line,
+)
 from ros2_dice.runtime.processor import processor_flags, processor_name
 from ros2_dice.runtime.rung import Progress, Referee, Stage, TooCoarse
 
@@ -60,7 +65,7 @@ class OpenVinoRung:
         try:
             import openvino  # noqa: F401
         except ModuleNotFoundError:
-            return 'openvino is not installed (pip install openvino)'
+            return f'openvino is not installed ({INSTALL})'
         need = _NEEDS[self.precision]
         if need and not self._can(need):
             return f'this CPU has no {self.precision} instructions'
