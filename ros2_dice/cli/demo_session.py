@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shutil
 import signal
 import subprocess
 import threading
@@ -22,6 +23,8 @@ from ros2_dice.ros.processes import Process, added_environment, processes, start
 START_TIMEOUT_S = 120.0
 _SETTLE_S = 20.0
 _LOG_LINES = 8
+_FULL_BYTES = 64 * 1024
+"""With less room than this, a process that ended had probably none left."""
 
 
 class SessionError(DiceError):
@@ -85,6 +88,9 @@ class _Child:
         """Return the last lines of the log, or those that hold a text."""
         lines = [line for line in self.log.read_text(errors='replace').splitlines()
                  if line.strip() and found in line]
+        if not found and shutil.disk_usage(self.log.parent).free < _FULL_BYTES:
+            # What the process had to say about it is not in its log.
+            lines.append(f'no room is left in {self.log.parent.parent}')
         return '\n'.join('  ' + line for line in lines[-_LOG_LINES:])
 
 

@@ -212,6 +212,15 @@ def test_a_node_that_cannot_start_is_shown(clip: Path, tmp_path: Path):
     assert not children(tmp_path)
 
 
+def test_a_full_disk_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    from ros2_dice.cli import demo_session
+
+    monkeypatch.setattr(demo_session, '_FULL_BYTES', sys.maxsize)
+    plan = demo_session.Plan(str(tmp_path / 'gone.mp4'), tmp_path)
+    with pytest.raises(demo_session.SessionError, match='no room is left'):
+        demo_session.Session(plan, lambda source, recorder: None).run()
+
+
 def test_without_networks_and_without_a_network_it_says_so(clip: Path, tmp_path: Path):
     done = demo('--source', clip, '--out', tmp_path / 'out',
                 env={**os.environ, 'ROS2_DICE_DATA': str(tmp_path), 'PIP_NO_INDEX': '1',
