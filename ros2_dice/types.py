@@ -192,6 +192,7 @@ class RegionContact:
     """Largest deformation in the region [m]."""
     distance_m: float
     distance_stddev_m: float
+    """One sigma of the distance [m]; NaN = nobody has measured it."""
 
 
 @dataclass(frozen=True)

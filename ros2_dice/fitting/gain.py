@@ -76,17 +76,17 @@ class Gain:
         Return how much (0 to 1) of the error the filter shall make up for.
 
         Args:
-            step: (N,) from the last measurement to this one.
-            error: (N,) from the filtered value to this measurement.
+            step: from the last measurement to this one, of any shape.
+            error: from the filtered value to this measurement, of the same shape.
             dt_s: since the last measurement, > 0.
             lever_m: metres at the surface for one unit.
             smoothing: cutoff at rest, and how it opens with speed.
         """
         of_speed = low_pass_share(self._cutoff_hz, dt_s)
         self.rate = self.rate + of_speed * (step / dt_s - self.rate)
-        noise_m = math.sqrt(self._learnt_variance(step * lever_m, dt_s))
+        noise_m = math.sqrt(self._learnt_variance(np.ravel(step) * lever_m, dt_s))
         # The more components there are, the less their length varies by chance.
-        spread = len(step) ** (-1.0 / 3.0)
+        spread = step.size ** (-1.0 / 3.0)
         chance_mps = noise_m / dt_s * of_speed * math.sqrt(2.0 / (2.0 - of_speed))
         chance_mps *= 1.0 + (SURE_SPEED - 1.0) * spread
         speed_mps = max(0.0, lever_m * _length(self.rate) - chance_mps)
@@ -135,5 +135,7 @@ def _clear(speed_mps: float, noise_mps: float) -> float:
     return speed_mps * speed_mps / (speed_mps + noise_mps)
 
 
-def _length(vector: FloatArray | float) -> float:
-    return math.sqrt(float(np.dot(vector, vector)))
+def _length(values: FloatArray | float) -> float:
+    """Return the root of the sum of squares, over all axes."""
+    flat = np.ravel(values)
+    return math.sqrt(float(flat @ flat))

@@ -162,6 +162,30 @@ def test_what_is_no_number_is_reported_and_not_returned(monkeypatch):
     np.testing.assert_array_equal(again[0].hand.vertices_m, first[0].hand.vertices_m)
 
 
+def test_one_hand_that_is_no_number_does_not_take_the_other_along(monkeypatch):
+    bad = {**answer(), 'rh_transl': np.full(3, np.nan, np.float32)}
+    estimator, _, tracker = make(monkeypatch, [answer(), bad, answer(), bad, answer(), answer()])
+    tracker.people = (person(tracked('h0001', RIGHT, 300.0), tracked('h0002', RIGHT, 400.0)),)
+    only, = estimator.estimate(frame_at(0))
+    assert (only.hand_id, only.state) == ('h0001', State.MEASURED)
+    only, = estimator.estimate(frame_at(33_000_000))  # still without a sight of the other
+    assert only.hand_id == 'h0001'
+    both = estimator.estimate(frame_at(66_000_000))
+    assert [(one.hand_id, one.state) for one in both] == [
+        ('h0001', State.MEASURED), ('h0002', State.MEASURED)]
+
+
+def test_a_known_hand_that_is_no_number_is_predicted(monkeypatch):
+    bad = {**answer(), 'rh_transl': np.full(3, np.nan, np.float32)}
+    estimator, _, tracker = make(monkeypatch, [answer(), answer(), answer(), bad])
+    tracker.people = (person(tracked('h0001', RIGHT, 300.0), tracked('h0002', RIGHT, 400.0)),)
+    before = estimator.estimate(frame_at(0))
+    first, second = estimator.estimate(frame_at(33_000_000))
+    assert (first.state, second.state) == (State.MEASURED, State.PREDICTED)
+    assert np.isfinite(second.hand.vertices_m).all()
+    np.testing.assert_allclose(second.hand.vertices_m, before[1].hand.vertices_m, atol=1e-5)
+
+
 def test_a_camera_of_no_scale_is_nowhere(monkeypatch):
     lost = {**answer(), 'cam_param': np.zeros(3, np.float32)}
     estimator, _, tracker = make(monkeypatch, [lost, answer()])
