@@ -87,8 +87,8 @@ def test_demo_warns(models: Path, monkeypatch: pytest.MonkeyPatch,
 
 
 def _labels(folder: Path) -> Path:
-    """Make a folder of labels that name no picture."""
+    """Make a folder of labels for a picture that is not there."""
     material = folder / 'material'
     material.mkdir()
-    (material / 'labels.json').write_text('{"images": []}')
+    (material / 'labels.json').write_text('{"images": [{"file": "a.jpg"}]}')
     return material
