@@ -73,7 +73,6 @@ class EngineKeeper(Protocol):
         """Build what is missing in a process of its own, if the parameters allow it."""
         ...
 
-
     def take_built(self) -> None:
         """Look for a better engine that somebody else built; returns at once."""
         ...

@@ -266,4 +266,3 @@ def _shade(values: npt.NDArray[np.float32], shadow: npt.NDArray[np.float32]
     half /= np.linalg.norm(half, axis=1, keepdims=True)
     shine = np.clip((normal * half).sum(1), 0, 1) ** 22 * values[:, 9] * shadow
     return np.asarray(values[:, 6:9] * light + 0.55 * shine[:, None], np.float32)
-

@@ -244,5 +244,3 @@ def _pull_assets() -> None:
     if missing:
         print(f'Fetching {len(missing)} networks', file=sys.stderr)
         pull_with_bar([asset.name for asset in missing])
-
-

@@ -157,4 +157,3 @@ def _show(report: dict[str, Any], manifest: Mapping[str, Any], place: Path,
         if not directory:
             typer.echo(f'without ROS: ros2-dice estimate PICTURE --out results '
                        f'--model {place.name}')
-

@@ -14,7 +14,6 @@ from ros2_dice.parameters import Settings, Value
 EstimatorFactory = Callable[[Settings], Estimator]
 
 
-
 class ErrorCode(enum.IntEnum):
     """Values as in SetModel.srv and BuildEngine.action."""
 

@@ -221,5 +221,3 @@ class Pipeline:
         self._last_arrival_s = arrival.arrived_s
         if 0.0 < period_s < 10.0:
             self._frame_period_s += 0.1 * (period_s - self._frame_period_s)
-
-

@@ -57,7 +57,6 @@ class RecorderNode(Node):
         self._statistics: dict[str, object] = {}
         self._unreadable = 0
         self._reported_s = 0.0
-        self._announced = False
         # A topology set is sent again and again; once in the recording is enough.
         self._topologies = b''
 

@@ -124,5 +124,3 @@ class Services:
 def next_round() -> Generator[None, None, None]:
     """Let the executor see to its other callbacks once."""
     yield
-
-

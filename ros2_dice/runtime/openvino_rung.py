@@ -182,4 +182,3 @@ class OpenVinoRung:
         difference, _ = self._referee.compare(engine)
         engine.close()
         return max(difference[name] / limit for name, limit in self._referee.limits.items())
-

@@ -186,4 +186,3 @@ def make_monitor(library: Any, progress: Callable[[float, str], None]) -> Any:
             return self.error is None
 
     return Monitor()
-

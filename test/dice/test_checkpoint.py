@@ -224,4 +224,3 @@ def test_damaged_safetensors_are_refused(tmp_path: Path, change: Callable[[bytes
     path.write_bytes(change(path.read_bytes()))
     with pytest.raises(AssetError, match=r'weights\.safetensors'), open_checkpoint(path):
         pass
-
