@@ -142,7 +142,8 @@ def _table() -> tuple[Parameter, ...]:
         p('tracking.deterministic_ids', False, 'Ids a0000, a0001, ... instead of random ones; '
           'no touch ends by the clock.'),
         p('smoothing.enabled', True, 'One-euro filter over pose, shape and angles.', live=True),
-        p('smoothing.min_cutoff', 1.0, 'Cutoff at rest; lower = calmer.', 0.01, 30.0,
+        p('smoothing.min_cutoff', 1.0,
+          'Cutoff at rest; lower = calmer. Noisy landmarks lower it further.', 0.01, 30.0,
           live=True, unit='Hz'),
         p('smoothing.beta', 15.0, 'Opening of the filter with speed; higher = less lag.', 0.0,
           100.0, live=True, unit='Hz/(m/s)'),
