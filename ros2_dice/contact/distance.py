@@ -277,7 +277,7 @@ class HeadSurface:
         """Return signed distance (N,) and outward normal (N, 3) in the head's frame."""
         around = self._tables.around[sample]
         corners = self._tables.triangles[around]  # (N, K, 3)
-        a, b, c = (self._local_m[corners[..., k]] for k in range(3))
+        a, b, c = np.moveaxis(self._local_m.take(corners, axis=0), 2, 0)
         weights, offset = closest_on_triangles(local_m[:, None], a, b, c)
         squared = dot(offset, offset)
         row = np.arange(len(sample))
@@ -300,7 +300,7 @@ class HeadSurface:
         return sign * np.sqrt(squared[row, best]), normal
 
     def _face_normal(self, triangle: IndexArray) -> FloatArray:
-        a, b, c = (self._local_m[self._tables.triangles[triangle, k]] for k in range(3))
+        a, b, c = self._local_m.take(self._tables.triangles[triangle].T, axis=0)
         normal = cross(b - a, c - a)
         return normal / np.maximum(np.sqrt(dot(normal, normal)), 1e-15)[:, None]
 

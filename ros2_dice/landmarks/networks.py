@@ -25,7 +25,7 @@ from ros2_dice.runtime import (
 
 _MOST_THREADS = 4
 """The networks are small: more threads wait for one another."""
-_FIRST_SHARE = 0.7
+_FIRST_SHARE = 0.6
 """Of a followed hand's network: so much takes as long as the face's network and the head's fit."""
 
 
