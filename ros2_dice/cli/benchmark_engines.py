@@ -91,28 +91,33 @@ def show(report: dict[str, Any]) -> None:
 
     table = Table(
         Column('way'), *(Column(name, justify='right') for name in (
-            'median ms', 'p95 ms', 'ratio', 'per s at 1 / 2 / 4', 'first start s',
-            'cached start s', 'MiB', 'vertices mm', 'contact')), box=None,
+            'median ms', 'p95 ms', 'ratio', 'per s at 1 / 2 / 4', 'frame to meshes ms',
+            'first start s', 'cached start s', 'MiB', 'vertices mm', 'contact')), box=None,
         title=f'DICE on {report["weights"]} weights, {report["threads"]} threads',
         title_justify='left')
     for name, row in report['rungs'].items():
         difference = row.get('difference') or {}
-        rates = row['throughput_hz']
+        rates, frames = row['throughput_hz'], row.get('frame_to_meshes_ms') or {}
         table.add_row(
-            name, f'{row["latency_ms"]["p50"]:.0f}', f'{row["latency_ms"]["p95"]:.0f}',
-            f'{row["ratio_to_reference"]:.2f}',
+            name, _milliseconds(row['latency_ms']['p50']),
+            _milliseconds(row['latency_ms']['p95']), f'{row["ratio_to_reference"]:.2f}',
             ' / '.join(f'{rates[size]:.2f}' if size in rates else '-' for size in '124'),
+            ' / '.join(_milliseconds(times_ms['p50']) for times_ms in frames.values()),
             *(_number(row[key]) for key in ('first_start_s', 'cached_start_s')),
             f'{row["memory_mib"]}',
             f'{1e3 * difference["vertices_m"]:.3g}' if difference else '',
             f'{difference["contact"]:.2g}' if difference else '')
-    console = Console(highlight=False, width=140)
+    console = Console(highlight=False, width=160)
     console.print(table)
     for name, reason in report['passed_over'].items():
         console.print(f'{name}: {reason}', markup=False)
     limits = report['limits']
     console.print(f'auto takes {report["auto"] or "none of these"} (vertices within '
                   f'{1e3 * limits["vertices_m"]:g} mm, contact within {limits["contact"]:g})')
+
+
+def _milliseconds(value_ms: float) -> str:
+    return f'{value_ms:.0f}' if value_ms >= 100.0 else f'{value_ms:.2f}'
 
 
 def _number(value: float | None) -> str:
