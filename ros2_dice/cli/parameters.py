@@ -22,6 +22,9 @@ def parameters(
     from ros2_dice.parameters import PARAMETERS, yaml_text
 
     if as_yaml:
+        if prefix:
+            raise ConfigError(f'--yaml together with {prefix}', expected='one or the other: the '
+                              'file is complete')
         typer.echo(yaml_text(), nl=False)
         return
     rows = [row for row in PARAMETERS.values() if row.name.startswith(prefix)]
