@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -16,9 +15,10 @@ import rclpy
 from fakes import Factory
 from image_messages import image
 from rclpy.context import Context
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.executors import SingleThreadedExecutor
 from rclpy.parameter import Parameter
 from sensor_msgs.msg import Image
+from spinning import spinning
 
 from ros2_dice.msg import HandFaceMeshArray
 from ros2_dice.ros.node import DiceNode
@@ -38,30 +38,10 @@ def context() -> Iterator[Any]:
     rclpy.try_shutdown(context=context)  # type: ignore[reportPrivateImportUsage]
 
 
-@contextlib.contextmanager
-def spinning(node: Any, context: Any) -> Iterator[None]:
-    """Spin a node in a thread; take it down in the order that rclpy needs."""
-    executor = SingleThreadedExecutor(context=context)
-    executor.add_node(node)
-
-    def spin() -> None:
-        with contextlib.suppress(ExternalShutdownException):
-            executor.spin()
-
-    thread = threading.Thread(target=spin, name=node.get_name())
-    thread.start()
-    try:
-        yield
-    finally:
-        executor.shutdown()  # wakes spin() up
-        thread.join(10)
-        node.destroy_node()
-
-
 @pytest.fixture
 def node(context: Any) -> Iterator[Any]:
     node = rclpy.create_node('test_node', context=context)
-    with spinning(node, context):
+    with spinning(SingleThreadedExecutor(context=context), node):
         yield node
 
 
@@ -85,7 +65,7 @@ def make_dice(factory: Factory, context: Any) -> Iterator[Callable[..., DiceNode
             if active:
                 dice.trigger_configure()
                 dice.trigger_activate()
-            running.enter_context(spinning(dice, context))
+            running.enter_context(spinning(SingleThreadedExecutor(context=context), dice))
             return dice
 
         yield make

@@ -12,9 +12,12 @@ from rclpy.parameter import Parameter
 from ros2_dice.errors import AssetError
 from ros2_dice.msg import HandFaceMeshArray
 
+UP = (Transition.TRANSITION_CONFIGURE, Transition.TRANSITION_ACTIVATE)
+
 
 @pytest.fixture
 def change(call):
+    """`change(transition)` by service: nothing goes while the executor waits for it."""
     def change(transition):
         request = ChangeState.Request()
         request.transition.id = transition
@@ -65,53 +68,54 @@ def test_a_transition_that_the_state_lacks_is_refused(make_dice, camera, change,
     assert camera.look(1).status == HandFaceMeshArray.STATUS_OK
 
 
-def test_many_cycles(make_dice, factory):
-    dice = make_dice(active=False)
+def test_many_cycles(make_dice, factory, change):
+    make_dice(active=False)
     for _ in range(30):
-        for step in (dice.trigger_configure, dice.trigger_activate, dice.trigger_deactivate,
-                     dice.trigger_cleanup):
-            assert step().to_label() == 'transition_success'
+        for step in (*UP, Transition.TRANSITION_DEACTIVATE, Transition.TRANSITION_CLEANUP):
+            assert change(step)
     assert len(factory.made) == 30
     assert all(made.closed for made in factory.made)
 
 
 @pytest.mark.parametrize(('steps', 'transition'), [
     ((), Transition.TRANSITION_UNCONFIGURED_SHUTDOWN),
-    (('configure',), Transition.TRANSITION_INACTIVE_SHUTDOWN),
-    (('configure', 'activate'), Transition.TRANSITION_ACTIVE_SHUTDOWN),
-    (('configure', 'activate', 'deactivate'), Transition.TRANSITION_INACTIVE_SHUTDOWN),
-    (('configure', 'cleanup'), Transition.TRANSITION_UNCONFIGURED_SHUTDOWN)])
+    (UP[:1], Transition.TRANSITION_INACTIVE_SHUTDOWN),
+    (UP, Transition.TRANSITION_ACTIVE_SHUTDOWN),
+    ((*UP, Transition.TRANSITION_DEACTIVATE), Transition.TRANSITION_INACTIVE_SHUTDOWN),
+    ((UP[0], Transition.TRANSITION_CLEANUP), Transition.TRANSITION_UNCONFIGURED_SHUTDOWN)])
 def test_shutdown_from_every_state(make_dice, factory, change, state, steps, transition):
-    dice = make_dice(active=False)
+    make_dice(active=False)
     for step in steps:
-        assert getattr(dice, f'trigger_{step}')().to_label() == 'transition_success'
+        assert change(step)
     assert change(transition)
     assert state() == State.PRIMARY_STATE_FINALIZED
     assert all(made.closed for made in factory.made)
     assert not change(Transition.TRANSITION_CONFIGURE)
 
 
-@pytest.mark.parametrize('steps', [('cleanup', 'configure'), ('shutdown',)])
-def test_a_model_that_can_t_be_closed_is_gone_all_the_same(make_dice, camera, factory, steps):
+@pytest.mark.parametrize('steps', [
+    (Transition.TRANSITION_CLEANUP, Transition.TRANSITION_CONFIGURE),
+    (Transition.TRANSITION_INACTIVE_SHUTDOWN,)])
+def test_a_model_that_can_t_be_closed_is_gone_all_the_same(make_dice, factory, change, steps):
     """Nothing is left to go back to: the node says so, and can be configured anew."""
     dice = make_dice(active=False)
-    assert dice.trigger_configure().to_label() == 'transition_success'
+    assert change(Transition.TRANSITION_CONFIGURE)
 
     def close():
         raise RuntimeError('the engine is gone')
 
     factory.newest.close = close
     first, *others = steps
-    assert getattr(dice, f'trigger_{first}')().to_label() == 'transition_success'
+    assert change(first)
     assert 'the engine is gone' in dice._problem
     assert dice.model_id == ''
     assert dice.resolve_topic_name('~/topologies') not in {p.topic_name for p in dice.publishers}
     for step in others:
-        assert getattr(dice, f'trigger_{step}')().to_label() == 'transition_success'
+        assert change(step)
         assert dice._problem == ''
 
 
-def test_deactivate_lets_the_frame_in_work_end(make_dice, camera, factory, wait_until):
+def test_deactivate_lets_the_frame_in_work_end(make_dice, camera, factory, change, wait_until):
     dice = make_dice()
     camera.connect(dice)
     factory.newest.gate.clear()
@@ -119,14 +123,14 @@ def test_deactivate_lets_the_frame_in_work_end(make_dice, camera, factory, wait_
     assert wait_until(lambda: dice._counters().pending)
     opener = threading.Timer(0.2, factory.newest.gate.set)
     opener.start()
-    assert dice.trigger_deactivate().to_label() == 'transition_success'
+    assert change(Transition.TRANSITION_DEACTIVATE)
     opener.join()
     assert dice._counters().processed == 1
     assert wait_until(lambda: camera.meshes), 'its result is published'
     result, = dice.set_parameters([Parameter('contact.threshold', value=0.7)])
     assert result.successful
     assert factory.newest.settings.number('contact.threshold') == 0.7
-    assert dice.trigger_activate().to_label() == 'transition_success'
+    assert change(Transition.TRANSITION_ACTIVATE)
     camera.connect(dice)
     assert camera.look(2).status == HandFaceMeshArray.STATUS_OK
 
