@@ -8,6 +8,7 @@ are made there. Runs on any torch device.
 """
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 
 import torch
@@ -27,8 +28,7 @@ def device_input(pixels: Tensor, squares: Sequence[Square], *, rgb: bool) -> Ten
     """
     height, width = pixels.shape[:2]
     picture = pixels.flip(-1) if rgb else pixels
-    mean = torch.from_numpy(255.0 * MEAN).to(pixels.device)[:, None, None]
-    scale = torch.from_numpy(1.0 / (255.0 * STD)).to(pixels.device)[:, None, None]
+    mean, scale = _statistics(pixels.device)
     crops = []
     for square in squares:
         left, top = max(square.left_px, 0), max(square.top_px, 0)
@@ -44,6 +44,14 @@ def device_input(pixels: Tensor, squares: Sequence[Square], *, rgb: bool) -> Ten
     return (torch.stack(crops).round().clamp(0.0, 255.0) - mean) * scale
 
 
+@functools.lru_cache(maxsize=4)
+def _statistics(device: torch.device) -> tuple[Tensor, Tensor]:
+    """Return mean and reciprocal deviation of grey levels, kept on the device."""
+    return (torch.from_numpy(255.0 * MEAN).to(device)[:, None, None],
+            torch.from_numpy(1.0 / (255.0 * STD)).to(device)[:, None, None])
+
+
+@functools.lru_cache(maxsize=32)
 def resize_weights(length: int, device: torch.device, size: int = SIZE) -> Tensor:
     """Return the filter (size, length) that brings a line of pixels to another length."""
     ratio = length / size

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from ros2_dice.parameters import Settings
 WEIGHTS: Any = None
 BUILD = """
 import sys
+from collections.abc import Callable
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
 from toy_rungs import ToyRung, ladder
@@ -135,3 +137,54 @@ def test_the_command_asks_for_what_the_parameters_ask_for() -> None:
     pairs = dict(zip(words[5::2], words[6::2]))
     assert pairs == {'--model': 'mine', '--backend': 'auto', '--device': 'auto',
                      '--precision': 'bf16', '--threads': '3'}
+
+
+class DeviceRung(ToyRung):
+    """A toy on a device, for any batch."""
+
+    def load(self, payload: memoryview) -> Any:
+        engine: Any = super().load(payload)
+        engine.on_device, engine.device = True, self.device
+        engine.inputs, engine.outputs = {'x': (self.batch, 3)}, {'y': (self.batch, 3)}
+        return engine
+
+
+@pytest.fixture
+def sized(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[int], Any]:
+    """`sized(batch)`: the ladder of a toy on a device, which stands in for the real one."""
+    def make(batch: int) -> Any:
+        return ladder(tmp_path, DeviceRung('tensorrt', device='cuda:0', batch=batch))
+
+    monkeypatch.setattr(choosing, 'make_ladder', lambda weights, settings, say: (make(1), None))
+    monkeypatch.setattr(choosing, 'ladder_for', lambda networks, device, batch: make(batch))
+    return make
+
+
+def test_on_a_device_several_at_once_are_built_and_used(
+        tmp_path: Path, sized: Callable[[int], Any]) -> None:
+    choosing.build(WEIGHTS, Settings())
+    names = sorted(path.name for path in tmp_path.glob('*.engine'))
+    assert [name[:name.rindex('-')] for name in names] == ['tensorrt-fp32-b1', 'tensorrt-fp32-b4']
+    engine = choosing.Upgrade(WEIGHTS, Settings())
+    said: list[str] = []
+    engine.listen(said.append)
+    assert any(line.startswith('no engine for 2 at once') for line in said)
+    with engine.lent() as choice:
+        assert choice.batches is not None
+        assert choice.batches.most == 4
+        x = np.arange(9, dtype=np.float32).reshape(3, 3)
+        np.testing.assert_array_equal(choice.batches.infer({'x': x})['y'], 2.0 * x)
+    engine.close()
+
+
+def test_without_larger_ones_a_device_serves_one_after_another(
+        sized: Callable[[int], Any]) -> None:
+    choice = sized(1).choose(choosing.Wish(), build=True)
+    choice.close()
+    engine = choosing.Upgrade(WEIGHTS, Settings())
+    with engine.lent() as choice:
+        assert choice.batches is not None
+        assert choice.batches.most == 1
+        x = np.ones((3, 3), np.float32)
+        np.testing.assert_array_equal(choice.batches.infer({'x': x})['y'], 2.0 * x)
+    engine.close()
