@@ -49,7 +49,7 @@ DOUBTFUL_COST = 50.0
 MISFIT_FROM = 0.4
 """Log of the face's residual over a good one's from which the fit is hardly one of this face: the
 network squeezes a whole face into what it sees of one that is cut off."""
-BEHIND, BEHIND_WEIGHT = 2.5, 1.5
+BEHIND, BEHIND_WEIGHT = 3.5, 2.0
 """Spreads behind the skin from which it is no touching hand that was seen, but a patch of the face
 or somebody behind, and the log odds against a touch for each further one. Touches on photographs
 lie up to 1.9 spreads behind."""
