@@ -6,6 +6,7 @@ import os
 import sys
 import time
 from pathlib import Path
+from urllib.parse import quote
 
 import numpy as np
 
@@ -24,13 +25,17 @@ def show(recording: Path) -> None:
     address = rerun.serve_grpc()
     rerun.serve_web_viewer(connect_to=address, open_browser=False)
     log_recording(recording)
-    print('Open http://localhost:9090?url=' + address.replace(':', '%3A').replace('/', '%2F')
-          + ' in a browser; Ctrl-C ends it')
+    print(f'Open {viewer_url(address)} in a browser; Ctrl-C ends it')
     try:
         while True:
             time.sleep(1)
     except KeyboardInterrupt:
         pass
+
+
+def viewer_url(address: str) -> str:
+    """Return where a browser finds the view of a server; a plus in a query would be a space."""
+    return f'http://localhost:9090?url={quote(address, safe="")}'
 
 
 def has_display() -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
 
 import cv2
 import numpy as np
@@ -11,6 +12,7 @@ import pytest
 
 from ros2_dice.cli.demo import complaint, hint
 from ros2_dice.cli.demo_results import fitted
+from ros2_dice.cli.demo_view import viewer_url
 from ros2_dice.errors import ConfigError, ImageError
 
 pytest.importorskip('rosbags')
@@ -33,6 +35,11 @@ def test_right_numbers_are_not_complained_about():
 ])
 def test_wrong_numbers_are_named(changes, said):
     assert said in complaint({**RIGHT, **changes})
+
+
+def test_the_address_of_the_view_survives_the_browser():
+    address = 'rerun+http://127.0.0.1:9876/proxy'
+    assert parse_qs(urlsplit(viewer_url(address)).query) == {'url': [address]}
 
 
 def test_a_machine_that_is_too_slow_is_told_what_helps():
