@@ -180,12 +180,12 @@ def _head(sources: Mapping[str, Path]) -> dict[str, np.ndarray]:
             if key in sources:
                 raise AssetError(f'--{key} is of no use without the head', expected='--flame, too')
         return {}
+    # The small file first: what it refuses is refused before the large one is read.
+    neck = read_neck_file(sources['neck']) if 'neck' in sources else np.zeros(0, np.int64)
     head = read_head_file(sources['flame'])
     if 'landmarks' in sources:
         head |= read_landmark_file(sources['landmarks'], len(head['faces']))
-    head['neck_idx'] = (read_neck_file(sources['neck']) if 'neck' in sources
-                        else np.zeros(0, np.int64))
-    return head
+    return {**head, 'neck_idx': neck}
 
 
 def _about(checkpoint: Checkpoint, facts: dict[str, Any]) -> dict[str, Any]:
