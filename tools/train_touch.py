@@ -42,7 +42,6 @@ from ros2_dice.contact.learned import (
     NU,
     ODDS_FEATURES,
     LearnedTouchModel,
-    behind,
     depth_features,
     likelihood_ratio,
     odds_features,
@@ -150,18 +149,17 @@ def fit_depth(rows: list[Row]) -> tuple[np.ndarray, np.ndarray]:
 
 def fit_odds(rows: list[Row], weights: np.ndarray, model: LearnedTouchModel) -> np.ndarray:
     """Return weights of the odds (M,); rows count by `weights`."""
-    kept, features, against = [], [], []
+    kept, features = [], []
     for number, row in enumerate(rows):
         noise = model.noise(row.evidence)
         if math.isfinite(likelihood_ratio(row.evidence, noise)):
             kept.append(number)
             features.append(odds_features(row.evidence, noise))
-            against.append(behind(row.evidence, noise))
     table, truth = np.array(features), np.array([rows[n].is_touch for n in kept], float)
     share = weights[kept] / weights[kept].sum()
 
     def loss(odds: np.ndarray) -> tuple[float, np.ndarray]:
-        value = table @ odds - against
+        value = table @ odds
         gradient = table.T @ (share * (1.0 / (1.0 + np.exp(-value)) - truth))
         small = np.where(np.arange(len(odds)) < 2, 0.0, odds) / len(truth)
         return float(share @ (np.logaddexp(0.0, value) - truth * value)

@@ -49,10 +49,10 @@ DOUBTFUL_COST = 50.0
 MISFIT_FROM = 0.4
 """Log of the face's residual over a good one's from which the fit is hardly one of this face: the
 network squeezes a whole face into what it sees of one that is cut off."""
-BEHIND, BEHIND_WEIGHT = 3.5, 2.0
-"""Spreads behind the skin from which it is no touching hand that was seen, but a patch of the face
-or somebody behind, and the log odds against a touch for each further one. Touches on photographs
-lie up to 1.9 spreads behind."""
+BEHIND, BEHIND_WEIGHT, DOUBT = 3.5, 2.0, -0.2
+"""Spreads behind the skin from which it may be no touching hand that was seen, but a patch of the
+face or somebody behind; the log odds against a touch for each further one; and those at which it
+can't be told. Touches on photographs lie up to 1.9 spreads behind."""
 GAP_FREE, GAP_FULL = 0.03, 0.5
 """Gaps in the picture, in face widths, from which they count and up to which they grow."""
 
@@ -122,7 +122,8 @@ class LearnedTouchModel:
         noise = self.noise(evidence)
         if likelihood_ratio(evidence, noise) == -math.inf:
             return APART_LOG_ODDS
-        odds = float(self.odds @ odds_features(evidence, noise)) - behind(evidence, noise)
+        odds = float(self.odds @ odds_features(evidence, noise))
+        odds = max(odds - behind(evidence, noise), min(odds, DOUBT))
         return max(odds, APART_LOG_ODDS)
 
 
