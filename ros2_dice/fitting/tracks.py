@@ -35,6 +35,8 @@ FITTING_HAND_COST = 60.0
 """A worse fit lowers the hand's confidence: the network is sure even of wrong fingers."""
 DOUBTFUL_HAND_COST, CLEARLY_BETTER, RETRY_EVERY = 100.0, 0.8, 5
 """A fit this bad is tried from the landmarks again, every so many frames, on both sides."""
+LOST_HAND_COST = 150.0
+"""A cold fit this bad meets hardly any landmark: all of them far off cost 189."""
 SIDE_WEIGHT = 6.0
 """How much the network's opinion on the side counts against the fits' costs."""
 SIDE_LEAD = 12.0
@@ -260,11 +262,16 @@ class HandTrack:
         else:
             known = self._sum / self._good if self._settled else None
             guesses = _guesses(body, observation, context, prior, known)
-            side.fit = min((fit_hand(body, observation, context.camera, prior, start=guess,
-                                     iterations=COLD_ITERATIONS, fixed_shape=self._settled,
-                                     patient=early)
-                            for guess in guesses),
-                           key=lambda fit: fit.cost)
+
+            def fitted(guess: HandState, log_z: float | None = None) -> HandFit:
+                return fit_hand(body, observation, context.camera, prior, start=guess,
+                                log_z=log_z, iterations=COLD_ITERATIONS,
+                                fixed_shape=self._settled, patient=early)
+
+            side.fit = min((fitted(guess) for guess in guesses), key=lambda fit: fit.cost)
+            if side.fit.cost > LOST_HAND_COST:  # fingers first, where the depth ran away from them
+                at_guess = fitted(guesses[0], math.log(guesses[0].translation_m[2]))
+                side.fit = min(side.fit, fitted(at_guess.state), key=lambda fit: fit.cost)
         side.state = side.fit.state
         right = min(max(float(observation.right_probability), 1e-3), 1.0 - 1e-3)
         side.cost += side.fit.cost - SIDE_WEIGHT * math.log(1.0 - right if side.left else right)
