@@ -23,11 +23,13 @@ from ros2_dice.landmarks.persons import (
     PersonObservation,
 )
 from ros2_dice.landmarks.regions import (
+    REST,
     STEP,
     distance_over_size,
     face_from_landmarks,
     follow,
     hand_from_landmarks,
+    step_size,
 )
 from ros2_dice.landmarks.search import Searcher
 from ros2_dice.parameters import Settings
@@ -44,6 +46,13 @@ _OTHER_HAND = 0.5
 """Distance (of the square) from a seen hand from which a lost one may come back."""
 _JUMP = 0.5
 """A hand does not move by more than this fraction of its square between frames."""
+_SLIPPED = 0.15
+"""Step of a face's square after which the network looks again: half a face in the square is seen
+well enough to pass, but the landmarks bend a whole one to it."""
+_GAP_S = 0.1
+"""After a longer time without a frame the square must come to rest, however small its steps."""
+_LOOKS = 6
+"""Looks at most at a face in one frame."""
 _WELL_SEEN = 0.8
 """Score less distance from the square's middle from which a hand is where it was foreseen."""
 _SURE_HAND = 0.85
@@ -158,10 +167,7 @@ class PersonTracker:
         lost = False
         tracks = [person.face for person in self._crowd.persons if person.face is not None]
         for track in sorted(tracks, key=lambda one: one.misses):  # who is seen has the first say
-            region = face_from_landmarks(track.last.points_px)
-            face = None
-            if region.is_sane():
-                face = self._networks.face.observe(frame, follow(track.last.roi, region))
+            face = self._look_at_face(frame, track, threshold)
             nearest = math.inf if face is None else _nearest(face.roi, taken)
             if track.misses and nearest < _BEHIND_FACE:
                 track.misses += 1
@@ -176,6 +182,22 @@ class PersonTracker:
                 lost = lost or not track.misses
                 track.misses += 1
         return lost
+
+    def _look_at_face(self, frame: Frame, track: FaceTrack,
+                      threshold: float) -> FaceObservation | None:
+        """Return the face near its last place, from a square about it; None = odd landmarks."""
+        region = face_from_landmarks(track.last.points_px)
+        if not region.is_sane():
+            return None
+        face = self._networks.face.observe(frame, follow(track.last.roi, region))
+        goes_on = 0 <= frame.stamp_ns - track.seen_ns <= _GAP_S * 1e9
+        for _ in range(_LOOKS - 1):
+            region = face_from_landmarks(face.points_px)
+            if face.score < threshold or not region.is_sane() \
+                    or step_size(face.roi, region) < (_SLIPPED if goes_on else REST):
+                break
+            face = self._networks.face.observe(frame, region)
+        return face
 
     def _face_score(self, frame: Frame, face: FaceObservation, track: FaceTrack) -> float:
         """Return the score of a face; one lost or not proven must also pass in a mirror."""

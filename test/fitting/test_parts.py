@@ -73,7 +73,7 @@ def test_a_renewed_filter_finds_its_new_place_within_a_third_of_a_second() -> No
     rng, smoothing = np.random.default_rng(6), Smoothing(True, 1.0, 15.0)
     left_m = []
     for renewed in (False, True):
-        euro = OneEuro(calm=0.2, noise_mps=0.15, speed_cutoff_hz=1.0)
+        euro, value = OneEuro(calm=0.2, noise_mps=0.15, speed_cutoff_hz=1.0), np.zeros(1)
         for number in range(50):
             if renewed and number == 40:
                 euro.renew()

@@ -94,6 +94,18 @@ def test_a_fast_hand_is_looked_for_where_it_is_going() -> None:
             assert stage.scene.calls['hand'] == 1
 
 
+def test_after_a_gap_a_face_is_looked_at_until_its_square_rests() -> None:
+    """A second without a frame: the old square shows half of the face, and bends its landmarks."""
+    scene = Scene([Thing(320, 150, 100)])
+    stage = Stage(scene)
+    stage.look(3)
+    scene.faces[0].x += 45
+    stage.frame_index += 30
+    face = stage.look()[0].face
+    assert face is not None
+    assert abs(face.roi.cx_px - scene.faces[0].x) < 0.05 * face.roi.size_px
+
+
 def test_left_hand_is_shown_mirrored() -> None:
     """The network sees right hands only, once the side is settled."""
     stage = Stage(Scene([], [Thing(200, 300, 90, right=0.03)]))
