@@ -11,8 +11,9 @@ steps, both by L-BFGS with a small quadratic penalty:
 
 1. mean and spread of the error of the depth factor (Student's t), against the true factor;
 2. weights of the odds (logistic), each scene taken twice: with the person's ratio of sizes unknown
-   and known to 1 %. Frames in which the hand is 1 to 4 mm before the skin are left out: they count
-   as no touch, but are nearer to one than any picture shows.
+   and known to 1 %; those of hands whose rays miss the skin apart from the others. Frames in which
+   the hand is 1 to 4 mm before the skin are left out: they count as no touch, but are nearer to
+   one than any picture shows.
 
 Three constants come from the labelled pictures, by leaving out one picture at a time
 (docs/accuracy.md): how often a hand before a face touches it rather than hovers (`PRIOR`), how
@@ -39,11 +40,13 @@ from ros2_dice.contact import HeadSurface, SkinTables
 from ros2_dice.contact.evidence import DECIDING, Fits, read_evidence, read_fits
 from ros2_dice.contact.learned import (
     DEPTH_FEATURES,
+    MISS_FEATURES,
     NU,
     ODDS_FEATURES,
     LearnedTouchModel,
     depth_features,
     likelihood_ratio,
+    miss_features,
     odds_features,
 )
 from ros2_dice.contact.sampling import HandTables
@@ -147,16 +150,29 @@ def fit_depth(rows: list[Row]) -> tuple[np.ndarray, np.ndarray]:
     return best[:count], best[count:]
 
 
-def fit_odds(rows: list[Row], weights: np.ndarray, model: LearnedTouchModel) -> np.ndarray:
-    """Return weights of the odds (M,); rows count by `weights`."""
-    kept, features = [], []
-    for number, row in enumerate(rows):
-        noise = model.noise(row.evidence)
-        if math.isfinite(likelihood_ratio(row.evidence, noise)):
-            kept.append(number)
-            features.append(odds_features(row.evidence, noise))
-    table, truth = np.array(features), np.array([rows[n].is_touch for n in kept], float)
-    share = weights[kept] / weights[kept].sum()
+def fit_odds(rows: list[Row], weights: np.ndarray,
+             model: LearnedTouchModel) -> tuple[np.ndarray, np.ndarray]:
+    """Return weights of the odds (4,), and of those where rays miss (2,); rows by `weights`."""
+    noises = [model.noise(row.evidence) for row in rows]
+    meets = np.array([math.isfinite(likelihood_ratio(row.evidence, noise))
+                      for row, noise in zip(rows, noises)])
+    truth = np.array([row.is_touch for row in rows], float)
+    met = np.array([odds_features(row.evidence, noise)
+                    for row, noise, hit in zip(rows, noises, meets) if hit])
+    missed = np.array([miss_features(row.evidence) for row, hit in zip(rows, meets) if not hit])
+    gap = ODDS_FEATURES.index('gap')
+    bounds: list[tuple[float | None, float | None]] = [(None, None)] * met.shape[1]
+    bounds[1], bounds[gap] = (0.0, None), (GAP_WEIGHT, GAP_WEIGHT)
+    start = np.eye(met.shape[1])[1] + GAP_WEIGHT * np.eye(met.shape[1])[gap]
+    return (logistic(met, truth[meets], weights[meets], start, bounds),
+            logistic(missed, truth[~meets], weights[~meets], np.zeros(missed.shape[1]),
+                     [(None, None), (None, 0.0)]))
+
+
+def logistic(table: np.ndarray, truth: np.ndarray, weights: np.ndarray, start: np.ndarray,
+             bounds: list[tuple[float | None, float | None]]) -> np.ndarray:
+    """Return weights (M,) of features (N, M) for the log odds of `truth` (N,), 0 or 1."""
+    share = weights / weights.sum()
 
     def loss(odds: np.ndarray) -> tuple[float, np.ndarray]:
         value = table @ odds
@@ -165,11 +181,7 @@ def fit_odds(rows: list[Row], weights: np.ndarray, model: LearnedTouchModel) -> 
         return float(share @ (np.logaddexp(0.0, value) - truth * value)
                      + 0.5 * small @ odds), gradient + small
 
-    gap = ODDS_FEATURES.index('gap')
-    bounds: list[tuple[float | None, float | None]] = [(None, None)] * table.shape[1]
-    bounds[1], bounds[gap] = (0.0, None), (GAP_WEIGHT, GAP_WEIGHT)
-    return minimize(loss, np.eye(table.shape[1])[1] + GAP_WEIGHT * np.eye(table.shape[1])[gap],
-                    jac=True, method='L-BFGS-B', bounds=bounds).x
+    return minimize(loss, start, jac=True, method='L-BFGS-B', bounds=bounds).x
 
 
 def with_known_ratio(row: Row, rng: np.random.Generator) -> Row:
@@ -183,13 +195,15 @@ def train(drawn: list[Row], seed: int) -> LearnedTouchModel:
     """Return the model."""
     mean, log_sigma = fit_depth(drawn)
     log_sigma[DEPTH_FEATURES.index('face_misfit')] = MISFIT_WEIGHT
-    model = LearnedTouchModel(mean, log_sigma, np.zeros(len(ODDS_FEATURES)))
+    model = LearnedTouchModel(mean, log_sigma, np.zeros(len(ODDS_FEATURES)),
+                              np.zeros(len(MISS_FEATURES)))
     rng = np.random.default_rng(seed)
     rows = [row for row in drawn if not UNCLEAR_M[0] < row.gap_m < UNCLEAR_M[1]]
     counts = {kind: sum(row.kind == kind for row in rows) for kind in PRIOR}
     share = np.array([PRIOR[row.kind] / counts[row.kind] for row in rows])
     known = [with_known_ratio(row, rng) for row in rows]
-    return replace(model, odds=fit_odds(rows + known, np.concatenate((share, share)), model))
+    odds, miss = fit_odds(rows + known, np.concatenate((share, share)), model)
+    return replace(model, odds=odds, miss=miss)
 
 
 def document(model: LearnedTouchModel, recipe: dict[str, Any]) -> dict[str, Any]:
@@ -200,7 +214,7 @@ def document(model: LearnedTouchModel, recipe: dict[str, Any]) -> dict[str, Any]
     return {'made_by': 'tools/train_touch.py', 'licence': 'CC0-1.0', 'recipe': recipe,
             'mean': named(DEPTH_FEATURES, model.mean),
             'log_sigma': named(DEPTH_FEATURES, model.log_sigma),
-            'odds': named(ODDS_FEATURES, model.odds)}
+            'odds': named(ODDS_FEATURES, model.odds), 'miss': named(MISS_FEATURES, model.miss)}
 
 
 def main() -> None:

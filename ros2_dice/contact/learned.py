@@ -9,7 +9,8 @@ generated scenes:
   face were fitted and how they are seen. The errors have heavy tails: Student's t with NU degrees
   of freedom;
 - the odds of a touch come from the ratio of two likelihoods of the depth (a touching hand lies at
-  one depth, a free one anywhere before the skin) and from what the picture shows.
+  one depth, a free one anywhere before the skin) and from what the picture shows. Where the fitted
+  hand's rays miss the skin, the gap in the picture is all there is: fits err across the rays, too.
 
 The odds fall with the distance from the skin whatever the weights are, as the weight of the
 likelihood ratio is not negative; far behind the skin they fall as well.
@@ -44,6 +45,7 @@ FREE_RANGE = 0.5
 DEPTH_FEATURES = ('one', 'hand_cost', 'face_residual', 'face_misfit', 'edge_on', 'hand_px',
                   'face_cut', 'hand_cut', 'before_face')
 ODDS_FEATURES = ('one', 'likelihood', 'gap', 'spread')
+MISS_FEATURES = ('one', 'gap')
 DOUBTFUL_COST = 50.0
 """Cost of a hand's fit up to which it says nothing: on renders, better fits are not truer."""
 MISFIT_FROM = 0.4
@@ -94,6 +96,11 @@ def odds_features(evidence: TouchEvidence, noise: DepthNoise) -> FloatArray:
     return np.array((1.0, likelihood_ratio(evidence, noise), gap / 0.05, math.log(spread / 0.1)))
 
 
+def miss_features(evidence: TouchEvidence) -> FloatArray:
+    """Return (2,) `MISS_FEATURES`."""
+    return np.array((1.0, min(max(evidence.picture_gap, 0.0), 1.0)))
+
+
 def behind(evidence: TouchEvidence, noise: DepthNoise) -> float:
     """Return the log odds against a touch of what lies too far behind the skin, at least 0."""
     spread = math.hypot(evidence.size_sigma, noise.sigma)
@@ -110,6 +117,8 @@ class LearnedTouchModel:
     """(9,) likewise: log of its spread."""
     odds: FloatArray
     """(4,) of `ODDS_FEATURES`."""
+    miss: FloatArray
+    """(2,) of `MISS_FEATURES`: the log odds where no ray of the hand meets the skin."""
 
     def noise(self, evidence: TouchEvidence) -> DepthNoise:
         """Return mean and spread of the error of this depth, without that of the sizes."""
@@ -121,7 +130,7 @@ class LearnedTouchModel:
         """Return the logarithm of p(touch) / p(no touch)."""
         noise = self.noise(evidence)
         if likelihood_ratio(evidence, noise) == -math.inf:
-            return APART_LOG_ODDS
+            return max(min(float(self.miss @ miss_features(evidence)), DOUBT), APART_LOG_ODDS)
         odds = float(self.odds @ odds_features(evidence, noise))
         odds = max(odds - behind(evidence, noise), min(odds, DOUBT))
         return max(odds, APART_LOG_ODDS)
@@ -138,7 +147,8 @@ def load_touch_model(path: str | Path) -> LearnedTouchModel:
         data: Mapping[str, Any] = json.loads(Path(path).read_text(encoding='utf-8'))
         return LearnedTouchModel(_weights(data['mean'], DEPTH_FEATURES),
                                  _weights(data['log_sigma'], DEPTH_FEATURES),
-                                 _weights(data['odds'], ODDS_FEATURES))
+                                 _weights(data['odds'], ODDS_FEATURES),
+                                 _weights(data['miss'], MISS_FEATURES))
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise AssetError(f'touch model {Path(path).name}',
                          state=f'damaged ({type(error).__name__}: {error})',

@@ -48,8 +48,13 @@ def test_odds_are_always_finite_and_bounded_below(factor, sigma, cost, gap, resi
     assert APART_LOG_ODDS <= odds < 12
 
 
-def test_a_hand_whose_rays_miss_the_head_does_not_touch():
-    assert MODEL.log_odds(replace(ON_CHEEK, depth_factor=math.inf)) == APART_LOG_ODDS
+def test_a_hand_whose_rays_miss_the_head_is_judged_by_the_gap_in_the_picture():
+    missing = replace(ON_CHEEK, depth_factor=math.inf)
+    odds = [MODEL.log_odds(replace(missing, picture_gap=gap))
+            for gap in (0.0, 0.05, 0.2, 0.5, 0.7, 100.0)]
+    assert odds == sorted(odds, reverse=True)
+    assert -1.0 < odds[0] < 0.0  # it can't be told; but that alone makes no touch
+    assert odds[-1] == APART_LOG_ODDS
 
 
 def test_a_match_is_worth_more_when_the_size_is_known_and_the_fit_is_good():
