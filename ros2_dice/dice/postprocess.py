@@ -7,7 +7,6 @@ head. The camera of the crop is `WeakCamera`; where that is in the world is `pla
 """
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 
@@ -17,6 +16,7 @@ import numpy.typing as npt
 from ros2_dice.bodies import ParametricHand, ParametricHead, PosedBody
 from ros2_dice.bodies.parametric_hand import NETWORK_TIPS, THUMB_FIRST
 from ros2_dice.dice.preprocess import SIZE
+from ros2_dice.fitting.gain import low_pass_share
 from ros2_dice.parameters import Settings
 from ros2_dice.types import FloatArray
 
@@ -248,14 +248,9 @@ class FrameOneEuro:
     def update(self, values: FloatArray, time: float) -> FloatArray:
         """Return the filtered values at a time later than the last."""
         step = time - self._time
-        share = _share(self._d_cutoff, step)
+        share = low_pass_share(self._d_cutoff, step)
         speed = share * ((values - self._value) / step) + (1.0 - share) * self._speed
-        share = _share(self._min_cutoff + self._beta * np.abs(speed), step)
+        share = low_pass_share(self._min_cutoff + self._beta * np.abs(speed), step)
         self._value = share * values + (1.0 - share) * self._value
         self._speed, self._time = speed, time
         return np.asarray(self._value)
-
-
-def _share(cutoff: FloatArray | float, step: float) -> FloatArray | float:
-    turn = 2.0 * math.pi * cutoff * step
-    return turn / (turn + 1.0)

@@ -12,10 +12,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 
 from ros2_dice.types import FloatArray
+
+Cutoff = TypeVar('Cutoff', float, FloatArray)
 
 CALM_NOISE_M = 0.0005
 """Noise at which the cutoff at rest is the one that was asked for; it falls as noise grows."""
@@ -124,8 +127,8 @@ class Gain:
         return self._variance
 
 
-def low_pass_share(cutoff_hz: float, dt_s: float) -> float:
-    """Return the weight of a new sample in a first-order low-pass."""
+def low_pass_share(cutoff_hz: Cutoff, dt_s: float) -> Cutoff:
+    """Return the weight of a new sample in a first-order low-pass, for each cutoff."""
     turn = 2.0 * math.pi * cutoff_hz * dt_s
     return turn / (1.0 + turn)
 
