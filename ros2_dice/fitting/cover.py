@@ -7,15 +7,15 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from ros2_dice.landmarks.hand import BONES
 from ros2_dice.types import FloatArray
 
 COVERED_TRUST = 0.25
 """The network guesses covered points from the rest of the face: some say, not all."""
 FINGER_WIDTH = 0.13
 """Half a finger with its shadow, as a fraction of wrist to middle knuckle."""
-_BONES = np.array([(0, 1), (1, 2), (2, 3), (3, 4), (0, 5), (5, 6), (6, 7), (7, 8), (5, 9), (9, 10),
-                   (10, 11), (11, 12), (9, 13), (13, 14), (14, 15), (15, 16), (13, 17), (17, 18),
-                   (18, 19), (19, 20), (0, 17), (0, 9), (0, 13)])
+_STROKES = np.vstack((BONES, np.array(((5, 9), (9, 13), (13, 17)))))
+"""(23, 2) landmarks whose connections cover the skin: the bones, and across the knuckles."""
 
 
 def trust_beside_hands(face_px: FloatArray, hands_px: Sequence[FloatArray]) -> FloatArray | None:
@@ -34,7 +34,7 @@ def trust_beside_hands(face_px: FloatArray, hands_px: Sequence[FloatArray]) -> F
         if (last < low).any() or (first > high).any():
             continue
         near = np.flatnonzero(((face_px > first) & (face_px < last)).all(axis=1))
-        ends = hand_px[_BONES].transpose(1, 2, 0)  # (2, 2, B)
+        ends = hand_px[_STROKES].transpose(1, 2, 0)  # (2, 2, B)
         start_x, start_y = ends[0]
         bone_x, bone_y = ends[1] - ends[0]
         face_x, face_y = face_px[near].T

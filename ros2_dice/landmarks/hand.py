@@ -13,6 +13,10 @@ from ros2_dice.runtime import Engine, OpenVinoEngine, require_shapes
 from ros2_dice.types import Frame
 
 ASSET = 'hand_landmark_full'
+BONES = np.array([(0, 1), (1, 2), (2, 3), (3, 4), (0, 5), (5, 6), (6, 7), (7, 8), (0, 9), (9, 10),
+                  (10, 11), (11, 12), (0, 13), (13, 14), (14, 15), (15, 16), (0, 17), (17, 18),
+                  (18, 19), (19, 20)])
+"""(20, 2) landmarks at the ends of each bone: five chains from the wrist."""
 _SIZE = 224
 _INPUT, _POINTS, _PRESENCE, _RIGHT, _WORLD = (
     'input_1', 'Identity', 'Identity_1', 'Identity_2', 'Identity_3')

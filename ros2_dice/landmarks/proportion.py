@@ -7,13 +7,10 @@ import math
 import numpy as np
 
 from ros2_dice.landmarks.face import FaceObservation
-from ros2_dice.landmarks.hand import HandObservation
+from ros2_dice.landmarks.hand import BONES, HandObservation
 
-_BONES = np.array([(0, 1), (1, 2), (2, 3), (3, 4), (0, 5), (5, 6), (6, 7), (7, 8), (0, 9), (9, 10),
-                   (10, 11), (11, 12), (0, 13), (13, 14), (14, 15), (15, 16), (0, 17), (17, 18),
-                   (18, 19), (19, 20)])
 _HAND_M = 0.722
-"""Sum of these bones on the mean open hand [m]."""
+"""Sum of the bones on the mean open hand [m]."""
 _FACE_M = 0.0528
 """Root mean square distance of the face points from their mean, on the mean open head [m]."""
 
@@ -29,7 +26,7 @@ def log_depth_ratio(hand: HandObservation, face: FaceObservation) -> float:
     metric = hand.world_m - hand.world_m.mean(axis=0)
     seen = hand.points_px - hand.points_px.mean(axis=0)
     flat = metric[:, :2]
-    bones = metric[_BONES[:, 0]] - metric[_BONES[:, 1]]
+    bones = metric[BONES[:, 0]] - metric[BONES[:, 1]]
     length_m = float(np.sqrt((bones * bones).sum(axis=1)).sum())
     px_per_m = float(np.vdot(seen, flat)) / max(float(np.vdot(flat, flat)), 1e-12)
     hand_px_per_m = max(px_per_m * length_m / _HAND_M, 1e-9)
