@@ -45,7 +45,6 @@ from ros2_dice.contact.learned import (
     ODDS_FEATURES,
     LearnedTouchModel,
     depth_features,
-    likelihood_ratio,
     miss_features,
     odds_features,
 )
@@ -153,12 +152,10 @@ def fit_depth(rows: list[Row]) -> tuple[np.ndarray, np.ndarray]:
 def fit_odds(rows: list[Row], weights: np.ndarray,
              model: LearnedTouchModel) -> tuple[np.ndarray, np.ndarray]:
     """Return weights of the odds (4,), and of those where rays miss (2,); rows by `weights`."""
-    noises = [model.noise(row.evidence) for row in rows]
-    meets = np.array([math.isfinite(likelihood_ratio(row.evidence, noise))
-                      for row, noise in zip(rows, noises)])
+    table = np.array([odds_features(row.evidence, model.noise(row.evidence)) for row in rows])
+    meets = np.isfinite(table).all(axis=1)
     truth = np.array([row.is_touch for row in rows], float)
-    met = np.array([odds_features(row.evidence, noise)
-                    for row, noise, hit in zip(rows, noises, meets) if hit])
+    met = table[meets]
     missed = np.array([miss_features(row.evidence) for row, hit in zip(rows, meets) if not hit])
     gap = ODDS_FEATURES.index('gap')
     bounds: list[tuple[float | None, float | None]] = [(None, None)] * met.shape[1]

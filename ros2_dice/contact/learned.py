@@ -45,6 +45,7 @@ FREE_RANGE = 0.5
 DEPTH_FEATURES = ('one', 'hand_cost', 'face_residual', 'face_misfit', 'edge_on', 'hand_px',
                   'face_cut', 'hand_cut', 'before_face')
 ODDS_FEATURES = ('one', 'likelihood', 'gap', 'spread')
+_LIKELIHOOD = ODDS_FEATURES.index('likelihood')
 MISS_FEATURES = ('one', 'gap')
 DOUBTFUL_COST = 50.0
 """Cost of a hand's fit up to which it says nothing: on renders, better fits are not truer."""
@@ -90,7 +91,7 @@ def likelihood_ratio(evidence: TouchEvidence, noise: DepthNoise) -> float:
 
 
 def odds_features(evidence: TouchEvidence, noise: DepthNoise) -> FloatArray:
-    """Return (4,) `ODDS_FEATURES`; the likelihood ratio must be finite."""
+    """Return (4,) `ODDS_FEATURES`; the likelihood ratio is -inf where the rays miss the skin."""
     spread = math.hypot(evidence.size_sigma, noise.sigma)
     gap = min(max(evidence.picture_gap - GAP_FREE, 0.0), GAP_FULL)
     return np.array((1.0, likelihood_ratio(evidence, noise), gap / 0.05, math.log(spread / 0.1)))
@@ -129,9 +130,10 @@ class LearnedTouchModel:
     def log_odds(self, evidence: TouchEvidence) -> float:
         """Return the logarithm of p(touch) / p(no touch)."""
         noise = self.noise(evidence)
-        if likelihood_ratio(evidence, noise) == -math.inf:
+        features = odds_features(evidence, noise)
+        if features[_LIKELIHOOD] == -math.inf:
             return max(min(float(self.miss @ miss_features(evidence)), DOUBT), APART_LOG_ODDS)
-        odds = float(self.odds @ odds_features(evidence, noise))
+        odds = float(self.odds @ features)
         odds = max(odds - behind(evidence, noise), min(odds, DOUBT))
         return max(odds, APART_LOG_ODDS)
 
