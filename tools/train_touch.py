@@ -153,10 +153,10 @@ def fit_odds(rows: list[Row], weights: np.ndarray,
              model: LearnedTouchModel) -> tuple[np.ndarray, np.ndarray]:
     """Return weights of the odds (4,), and of those where rays miss (2,); rows by `weights`."""
     table = np.array([odds_features(row.evidence, model.noise(row.evidence)) for row in rows])
-    meets = np.isfinite(table).all(axis=1)
+    meets = np.isfinite(table.sum(axis=1))
     truth = np.array([row.is_touch for row in rows], float)
     met = table[meets]
-    missed = np.array([miss_features(row.evidence) for row, hit in zip(rows, meets) if not hit])
+    missed = np.array([miss_features(rows[i].evidence) for i in np.flatnonzero(~meets)])
     gap = ODDS_FEATURES.index('gap')
     bounds: list[tuple[float | None, float | None]] = [(None, None)] * met.shape[1]
     bounds[1], bounds[gap] = (0.0, None), (GAP_WEIGHT, GAP_WEIGHT)
