@@ -66,18 +66,22 @@ class Worker(Generic[Item]):
             self._condition.notify()
         if self._thread is not None:
             self._thread.join()
-            self._thread = None
         with self._condition:
+            self._thread = None  # only now does a job run at once
             self._overrun += len(self._items)
             self._items.clear()
             jobs = list(self._jobs)
             self._jobs.clear()
         for job in jobs:
-            job()
+            self._guard(job)
 
     def set_max_rate(self, rate_hz: float) -> None:
         """Take items up no faster than this, 0 = as fast as possible; the newest one waits."""
-        self._min_period_s = 1.0 / rate_hz if rate_hz > 0.0 else 0.0
+        with self._condition:
+            self._min_period_s = 1.0 / rate_hz if rate_hz > 0.0 else 0.0
+            # Who waits by a slower rate of before shall not do so to its end.
+            self._next_start_s = min(self._next_start_s, time.monotonic() + self._min_period_s)
+            self._condition.notify()
 
     def put(self, item: Item) -> None:
         """Queue an item; the oldest waiting one is dropped when the queue is full."""
@@ -94,7 +98,7 @@ class Worker(Generic[Item]):
     def between_items(self, job: Callable[[], None]) -> None:
         """Run a job on the thread before its next item; at once when the thread is not there."""
         with self._condition:
-            if self._thread is not None and not self._stopping:
+            if self._thread is not None:
                 self._jobs.append(job)
                 self._condition.notify()
                 return

@@ -154,3 +154,48 @@ def test_the_books_balance_at_every_moment(bench, wait_until):
     assert balanced(counters)
     assert counters.received == 3000
     assert len(b.done) == counters.processed
+
+
+def test_a_job_that_comes_while_the_worker_stops_waits_for_the_item_in_work(bench, wait_until):
+    """A model that is swapped then must not be closed under the frame that uses it."""
+    b = bench()
+    hold(b, wait_until, 0)
+    stopping = threading.Thread(target=b.worker.stop)
+    stopping.start()
+    assert wait_until(lambda: b.worker._stopping)
+    seen = []
+    asking = threading.Thread(
+        target=lambda: b.worker.run_between_items(lambda: seen.append(list(b.done))))
+    asking.start()
+    asking.join(0.1)
+    assert not seen
+    b.gate.set()
+    stopping.join(10)
+    asking.join(10)
+    assert seen == [[0]]
+
+
+def test_a_job_that_fails_at_the_end_costs_no_other_job(bench, wait_until):
+    b = bench()
+    hold(b, wait_until, 0)
+    seen = []
+
+    def fail():
+        raise ValueError('odd')
+
+    b.worker.between_items(fail)
+    b.worker.between_items(lambda: seen.append(1))
+    threading.Timer(0.05, b.gate.set).start()
+    b.worker.stop()
+    assert seen == [1]
+    assert [str(error) for error in b.crashes] == ['odd']
+
+
+def test_a_rate_that_is_lifted_holds_nothing_up(bench, wait_until):
+    b = bench()
+    b.worker.set_max_rate(0.001)
+    b.worker.put(0)
+    assert wait_until(lambda: b.done == [0])
+    b.worker.put(1)
+    b.worker.set_max_rate(0.0)
+    assert wait_until(lambda: b.done == [0, 1])
