@@ -44,6 +44,8 @@ class NodeState:
     """Since the last image, or since activation."""
     active_s: float
     """Since activation."""
+    name_problem: str = ''
+    """Of other nodes with the same name."""
 
 
 def diagnostic_array(stamp: Time, state: NodeState, summary: Summary,
@@ -120,6 +122,8 @@ def _output(state: NodeState, summary: Summary,
     min_rate_hz = settings.number('diagnostics.min_rate')
     values = {'published': summary.published, 'rate_hz': summary.output_rate_hz,
               'drop_rate': summary.drop_rate}
+    if state.name_problem:
+        return WARN, state.name_problem, values
     if state.lifecycle != 'active' or state.silence_s > settings.number('input.timeout'):
         return OK, 'nothing to publish', values
     if state.active_s < 2.0 or not summary.published:

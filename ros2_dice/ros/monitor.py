@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.clock import Clock
@@ -15,6 +16,7 @@ from ros2_dice.msg import Statistics
 from ros2_dice.parameters import Settings
 from ros2_dice.ros import qos
 from ros2_dice.ros.diagnostics import NodeState, diagnostic_array
+from ros2_dice.ros.namesakes import Namesakes
 from ros2_dice.ros.statistics import StatisticsWindow, statistics_message
 from ros2_dice.ros.worker import Counters
 
@@ -47,6 +49,7 @@ class Monitor:
         self._settings = settings
         self._repeat_topologies = repeat_topologies
         self._end_touches = end_touches
+        self._namesakes = Namesakes(node)
         self._levels: tuple[bytes, ...] = ()
         self._diagnostics_due_s = self._statistics_due_s = self._topologies_due_s = 0.0
         self._diagnostics = node.create_publisher(
@@ -69,7 +72,8 @@ class Monitor:
     def _tick(self) -> None:
         self._end_touches()
         now_s = time.monotonic()
-        settings, state = self._settings(), self._state()
+        settings = self._settings()
+        state = replace(self._state(), name_problem=self._namesakes.problem())
         summary = self.statistics.summary(self._counters())
         message = diagnostic_array(self._node.get_clock().now(), state, summary, settings)
         levels = tuple(status.level for status in message.status)
