@@ -249,6 +249,7 @@ class DiceNode(LifecycleNode):
         if self._outputs is not None:
             self._attempt('release', self._outputs.close)
         self._worker = self._pipeline = self._outputs = None
+        self._monitor.statistics.reset()
         self._lifecycle = 'unconfigured'
         self._table.lock(False)
 

@@ -79,6 +79,11 @@ class Outputs:
                                           qos.best_effort(1))
         self._marker_gate, self._overlay_gate = _Gate(), _Gate()
 
+    @property
+    def is_open(self) -> bool:
+        """Tell whether the publishers are there."""
+        return bool(self._publishers)
+
     def set_model(self, book: TopologyBook, model_id: Callable[[], str],
                   settings: Settings) -> None:
         """

@@ -87,10 +87,11 @@ class Pipeline:
         Use another estimator from the next frame on.
 
         Raises:
-            EstimatorError: the node was cleaned up while it was loading.
+            EstimatorError: the node was cleaned up while it was loading, also if it was configured
+                again since.
         """
         old = self._host.current
-        if old is None:
+        if old is None or not self._outputs.is_open:
             estimator.close()
             raise EstimatorError('model', state='loaded too late', expected='a configured node')
         estimator.apply(estimator_settings(self._settings))

@@ -10,7 +10,7 @@ from lifecycle_msgs.srv import ChangeState, GetState
 from rclpy.parameter import Parameter
 
 from ros2_dice.errors import AssetError
-from ros2_dice.msg import HandFaceMeshArray
+from ros2_dice.msg import HandFaceMeshArray, Statistics
 
 UP = (Transition.TRANSITION_CONFIGURE, Transition.TRANSITION_ACTIVATE)
 
@@ -55,6 +55,26 @@ def test_transitions_by_service(make_dice, camera, factory, change, state):
     camera.connect(dice)
     assert camera.look(3).status == HandFaceMeshArray.STATUS_OK
     assert len(factory.made) == 2
+
+
+def test_statistics_begin_anew_after_cleanup(make_dice, node, camera, change, wait_until):
+    """The counters are gone with the worker: what is left of the window has no past."""
+    dice = make_dice()
+    heard: list[Statistics] = []
+    node.create_subscription(Statistics, '/dice/statistics', heard.append, 50)
+    camera.connect(dice)
+    for number in range(5):
+        camera.look(number)
+    assert wait_until(lambda: heard and heard[-1].received == 5)
+    assert change(Transition.TRANSITION_DEACTIVATE)
+    assert change(Transition.TRANSITION_CLEANUP)
+    assert wait_until(lambda: heard[-1].received == 0)
+    before = len(heard)
+    assert wait_until(lambda: len(heard) > before)
+    for message in heard:
+        assert message.input_rate >= 0.0
+        if not message.received:
+            assert message.published == 0
 
 
 def test_a_transition_that_the_state_lacks_is_refused(make_dice, camera, change, state):

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Services and the action of the running node."""
 import math
+import threading
 
 import pytest
 from fakes import FACE
@@ -102,6 +103,32 @@ def test_cleanup_while_a_model_loads(make_dice, node, factory, wait_until):
     assert change.done.wait(60)
     assert isinstance(change.error, EstimatorError)
     assert all(made.closed for made in factory.made)
+
+
+def test_a_model_that_loads_too_slowly_does_not_take_over_a_node_configured_anew(
+        make_dice, factory, monkeypatch):
+    """It would close the estimator in use, and name topologies that the node has not sent."""
+    dice = make_dice(active=False)
+    dice.trigger_configure()
+    slow = threading.Event()
+
+    def made(settings):
+        if settings.text('model.id') == 'other':
+            slow.wait(60)
+        return factory(settings)
+
+    monkeypatch.setattr(dice._host, '_factory', made)
+    change = dice.change_model({'model.id': 'other'})
+    assert change is not None
+    dice.trigger_cleanup()
+    dice.trigger_configure()
+    in_use = dice._host.current
+    slow.set()
+    assert change.done.wait(60)
+    assert isinstance(change.error, EstimatorError)
+    assert factory.newest.closed
+    assert dice._host.current is in_use
+    assert not in_use.closed
 
 
 @pytest.mark.parametrize(('goal', 'code'), [
