@@ -7,10 +7,10 @@ The table makes the ROS declarations (`ros2_dice.ros.parameters`), the validatio
 """
 from __future__ import annotations
 
+import difflib
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 from ros2_dice.errors import ConfigError
 
@@ -210,8 +210,7 @@ class Settings(Mapping[str, Value]):
         self._values: dict[str, Value] = {n: row.default for n, row in PARAMETERS.items()}
         for name, value in (values or {}).items():
             if name not in PARAMETERS:
-                raise ConfigError(f'parameter {name}', expected='a name from config/dice.yaml',
-                                  next_step='ros2-dice parameters lists them')
+                raise unknown_parameter(name)
             self._values[name] = PARAMETERS[name].check(value)
 
     def __getitem__(self, name: str) -> Value:
@@ -252,6 +251,17 @@ class Settings(Mapping[str, Value]):
         return value
 
 
+def unknown_parameter(name: str) -> ConfigError:
+    """Return the error for a name that the table lacks; it names what may have been meant."""
+    near = difflib.get_close_matches(name, PARAMETERS, n=1)
+    # A name without its group, as in `threads` for backend.threads.
+    near = near or [known for known in PARAMETERS if known.rpartition('.')[2] == name]
+    meant = f'{" or ".join(near)} may be meant; ' if near else ''
+    return ConfigError(f'parameter {name}', state='unknown',
+                       expected='a name from config/dice.yaml',
+                       next_step=f'{meant}ros2-dice parameters lists them')
+
+
 def yaml_text() -> str:
     """Return config/dice.yaml: every parameter with its default, range and meaning."""
     lines = [
@@ -284,38 +294,6 @@ def markdown_table() -> str:
         lines.append(f'| `{row.name}` | {row.type_name} | `{_yaml_value(row.default)}` | {span} | '
                      f'{"yes" if row.live else ""} | {row.description} |')
     return '\n'.join(lines) + '\n'
-
-
-def load_yaml(path: str | Path) -> dict[str, object]:
-    """
-    Return the flat parameter names and values of a ROS parameter file.
-
-    Raises:
-        ConfigError: the file is missing, is not YAML, or has another layout.
-    """
-    import yaml
-
-    name = f'parameter file {Path(path).name}'
-    try:
-        data = yaml.safe_load(Path(path).read_text(encoding='utf-8'))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ConfigError(name, got=str(error), expected='a ROS parameter file') from error
-    flat: dict[str, object] = {}
-
-    def walk(node: Mapping[str, object], prefix: str) -> None:
-        for key, value in node.items():
-            if isinstance(value, Mapping):
-                walk(value, f'{prefix}{key}.')
-            else:
-                flat[prefix + str(key)] = value
-
-    for block in data.values() if isinstance(data, Mapping) else [data]:
-        values = block.get('ros__parameters', 'none') if isinstance(block, Mapping) else block
-        if not isinstance(values, (Mapping, type(None))):
-            raise ConfigError(name, expected='ros__parameters under a node name',
-                              next_step='start from config/dice.yaml')
-        walk(values or {}, '')
-    return flat
 
 
 def _yaml_value(value: Value) -> str:

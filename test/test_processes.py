@@ -12,9 +12,10 @@ from typing import Any
 from xml.etree import ElementTree
 
 import pytest
+from parameter_files import flat_parameters
 
 from ros2_dice.errors import ConfigError
-from ros2_dice.parameters import PARAMETERS, Settings, load_yaml
+from ros2_dice.parameters import PARAMETERS, Settings
 from ros2_dice.ros.arguments import ARGUMENTS, BOOLEAN
 from ros2_dice.ros.processes import (
     PROFILE_VARIABLES,
@@ -34,7 +35,7 @@ def merged(process: Process) -> dict[str, Any]:
     """Return the parameters as the node sees them."""
     values: dict[str, Any] = {}
     for layer in process.parameters:
-        values.update(load_yaml(layer) if isinstance(layer, Path) else layer)
+        values.update(flat_parameters(layer) if isinstance(layer, Path) else layer)
     return values
 
 

@@ -10,11 +10,12 @@ from rcl_interfaces.msg import (
     ParameterDescriptor,
     SetParametersResult,
 )
+from rclpy.exceptions import ParameterNotDeclaredException
 from rclpy.node import Node
 from rclpy.parameter import Parameter as RosParameter
 
 from ros2_dice.errors import ConfigError
-from ros2_dice.parameters import PARAMETERS, Parameter, Settings, Value
+from ros2_dice.parameters import PARAMETERS, Parameter, Settings, Value, unknown_parameter
 
 AT_CONSTRUCTION = ('autostart', 'diagnostics.topic')
 """Read once when the node is made, before it can be configured."""
@@ -47,7 +48,7 @@ class NodeParameters:
         for row in PARAMETERS.values():
             node.declare_parameter(row.name, self.settings[row.name], descriptor(row),
                                    ignore_override=True)
-        node.add_pre_set_parameters_callback(_widen)
+        node.add_pre_set_parameters_callback(_known)
         node.add_on_set_parameters_callback(self._check)
         node.add_post_set_parameters_callback(self._take_over)
 
@@ -69,10 +70,7 @@ class NodeParameters:
             for parameter in parameters:
                 if is_foreign(parameter.name):
                     continue
-                row = PARAMETERS.get(parameter.name)
-                if row is None:
-                    raise ConfigError(f'parameter {parameter.name}',
-                                      expected='a name from config/dice.yaml')
+                row = PARAMETERS[parameter.name]
                 row.check(parameter.value)
                 if not row.live and not self._may_change_all:
                     raise ConfigError(
@@ -122,11 +120,28 @@ def descriptor(row: Parameter) -> ParameterDescriptor:
     return result
 
 
-def _widen(parameters: list[RosParameter]) -> list[RosParameter]:
-    """Make doubles of whole numbers that are set on double parameters."""
+class UnknownParameter(ParameterNotDeclaredException):
+    """What rclpy answers callers with; its own text names no parameter (an empty list)."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self.args = (unknown_parameter(name).text(),)
+
+
+def _known(parameters: list[RosParameter]) -> list[RosParameter]:
+    """
+    Return the parameters with doubles for whole numbers that are set on double parameters.
+
+    Raises:
+        UnknownParameter: the table lacks one.
+    """
     def widen(parameter: RosParameter) -> RosParameter:
+        if is_foreign(parameter.name):
+            return parameter
         row = PARAMETERS.get(parameter.name)
-        if row is not None and isinstance(row.default, float) and type(parameter.value) is int:
+        if row is None:
+            raise UnknownParameter(parameter.name)
+        if isinstance(row.default, float) and type(parameter.value) is int:
             return RosParameter(parameter.name, value=float(parameter.value))
         return parameter
 

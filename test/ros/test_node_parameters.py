@@ -4,6 +4,7 @@ import math
 
 import pytest
 from rcl_interfaces.srv import DescribeParameters, SetParameters, SetParametersAtomically
+from rclpy.exceptions import ParameterNotDeclaredException
 from rclpy.parameter import Parameter
 
 from ros2_dice.errors import ConfigError
@@ -72,9 +73,27 @@ def test_a_refused_set_names_parameter_value_and_rule(make_dice, set_parameter, 
     assert dice.get_parameter(name).value == before[name]
 
 
-def test_unknown_names_are_refused(make_dice, set_parameter):
-    make_dice()
-    assert not set_parameter('detection.max_person', 1).successful
+@pytest.mark.parametrize(('name', 'meant'), [
+    ('detection.max_person', 'detection.max_persons'), ('min_area', 'contact.min_area')])
+def test_unknown_names_are_refused_by_name_with_the_nearest(make_dice, set_parameter, name, meant):
+    dice = make_dice()
+    result = set_parameter(name, 1)
+    assert not result.successful
+    assert f'parameter {name} is unknown' in result.reason
+    assert f'{meant} may be meant' in result.reason
+    with pytest.raises(ParameterNotDeclaredException, match=name):
+        dice.set_parameters([Parameter(name, value=1)])
+
+
+def test_an_unknown_name_among_others_changes_nothing(make_dice, call):
+    dice = make_dice()
+    messages = [Parameter('contact.threshold', value=0.6).to_parameter_msg(),
+                Parameter('contact.treshold', value=0.6).to_parameter_msg()]
+    result = call(SetParametersAtomically, '/dice/set_parameters_atomically',
+                  SetParametersAtomically.Request(parameters=messages)).result
+    assert not result.successful
+    assert 'parameter contact.treshold is unknown' in result.reason
+    assert dice.settings['contact.threshold'] == 0.5
 
 
 def test_a_set_of_many_is_all_or_nothing(make_dice, call):
