@@ -2,12 +2,16 @@
 """Warnings that repeat are counted and said again only now and then."""
 from __future__ import annotations
 
+import math
+import re
 import time
 from typing import Protocol
 
 from ros2_dice.errors import DiceError
 
 PERIOD_S = 5.0
+MAX_KEYS = 100
+"""Of which it is known when they were logged; what was said longest ago is forgotten first."""
 
 
 class Logger(Protocol):
@@ -26,9 +30,16 @@ class Throttle:
         self._last: dict[str, tuple[float, int]] = {}
 
     def warning(self, key: str, message: str) -> None:
-        """Log the message unless this key was logged a moment ago; then count it."""
+        """
+        Log the message unless this key was logged a moment ago; then count it.
+
+        Numbers in a key do not tell it from others: a size may differ with each image.
+        """
         now_s = time.monotonic()
-        last_s, suppressed = self._last.get(key, (-PERIOD_S, 0))
+        key = re.sub('[0-9]+', '#', key)
+        last_s, suppressed = self._last.pop(key, (-math.inf, 0))
+        if len(self._last) >= MAX_KEYS:
+            del self._last[next(iter(self._last))]
         if now_s - last_s < PERIOD_S:
             self._last[key] = (last_s, suppressed + 1)
             return

@@ -30,7 +30,7 @@ from ros2_dice.ros.messages import TopologyBook
 from ros2_dice.ros.models import Change, EstimatorFactory, ModelHost
 from ros2_dice.ros.monitor import Monitor
 from ros2_dice.ros.outputs import Outputs
-from ros2_dice.ros.pairing import CameraBook
+from ros2_dice.ros.pairing import CameraBook, is_rectified
 from ros2_dice.ros.parameters import NodeParameters, refuse_missing_features
 from ros2_dice.ros.pipeline import Arrival, Pipeline
 from ros2_dice.ros.running import Running
@@ -114,7 +114,7 @@ class DiceNode(LifecycleNode):
                                 settings)
         self._monitor.topologies_sent()
         self._cameras = CameraBook(settings.flag('input.use_camera_info'),
-                                   rectified='rect' in self._image_topic())
+                                   rectified=is_rectified(self._image_topic()))
         self._pipeline = Pipeline(self, self._host, self._outputs, self._cameras,
                                   self._monitor.statistics, settings)
         self._worker = Worker(

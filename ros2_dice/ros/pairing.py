@@ -2,15 +2,17 @@
 """
 CameraInfo to the camera of a picture; the newest one counts, its stamp need not match.
 
-Which matrix: K, as the picture is taken to be raw, unless its topic's name has `rect` in it, then
-P, whose left part is the camera of the rectified picture. Lens distortion is not undone: with K it
-stays in the picture (a fraction of a percent near the middle for common lenses); subscribe to a
-rectified topic where that matters. Region of interest and binning follow CameraInfo's text; a
-picture that was merely resized, with the same aspect ratio, gets a scaled camera.
+Which matrix: K, as the picture is taken to be raw, unless its topic's name has the word `rect` in
+it, then P, whose left part is the camera of the rectified picture. Lens distortion is not undone:
+with K it stays in the picture (a fraction of a percent near the middle for common lenses);
+subscribe to a rectified topic where that matters. Region of interest and binning follow
+CameraInfo's text; a picture that was merely resized, with the same aspect ratio, gets a scaled
+camera.
 """
 from __future__ import annotations
 
 import math
+import re
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +22,7 @@ from ros2_dice.errors import ConfigError
 from ros2_dice.types import Camera
 
 _ASPECT_TOLERANCE = 0.01
+_RECTIFIED = re.compile('(?<![a-z])rect(ified)?(?![a-z])')
 _HINT = 'calibrate the camera, or set input.use_camera_info to false'
 
 
@@ -66,6 +69,11 @@ def camera_from_info(info: CameraInfo, width_px: int, height_px: int,
 def _rounded(full: tuple[float, float], width_px: int, height_px: int) -> bool:
     """Tell whether the size differs by less than a pixel, as after binning an odd size."""
     return abs(full[0] - width_px) < 1.0 and abs(full[1] - height_px) < 1.0
+
+
+def is_rectified(topic: str) -> bool:
+    """Tell whether a topic's name has the word: /left/image_rect_color has, /direct has not."""
+    return _RECTIFIED.search(topic) is not None
 
 
 class CameraBook:

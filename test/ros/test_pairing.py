@@ -6,7 +6,7 @@ import pytest
 from sensor_msgs.msg import CameraInfo
 
 from ros2_dice.errors import ConfigError
-from ros2_dice.ros.pairing import CameraBook, camera_from_info
+from ros2_dice.ros.pairing import CameraBook, camera_from_info, is_rectified
 
 
 def info(fx=800.0, width=1280, height=720):
@@ -29,6 +29,15 @@ def test_raw_pictures_take_k_with_pixel_centres_at_one_half():
 def test_rectified_pictures_take_p():
     assert numbers(camera_from_info(info(), 1280, 720, rectified=True)) == (
         700.0, 710.0, 600.5, 350.5)
+
+
+@pytest.mark.parametrize(('topic', 'rectified'), [
+    ('/image_rect', True), ('/left/image_rect_color', True), ('/left/rect/image', True),
+    ('/camera/image_rectified/compressed', True), ('/image_raw', False),
+    ('/direct/image_raw', False), ('/director/camera/image', False), ('/correction/image', False),
+    ('/rectangle/image_raw', False)])
+def test_the_word_rect_in_a_topic_says_that_pictures_are_rectified(topic, rectified):
+    assert is_rectified(topic) == rectified
 
 
 def test_resized_pictures_scale_the_camera():
