@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 from threadpoolctl import ThreadpoolController
@@ -16,6 +17,7 @@ from ros2_dice.errors import EstimatorError
 from ros2_dice.fitting import FittedHand, FittedPerson, PersonFitter
 from ros2_dice.landmarks import FaceSight, PersonObservation, PersonTracker
 from ros2_dice.parameters import Settings
+from ros2_dice.stamps import FrameClock
 from ros2_dice.types import BodyEstimate, Camera, Frame, HandFaceEstimate, Roi, State
 
 
@@ -46,6 +48,7 @@ class OpenEstimator:
         # with products as small as ours they gain nothing.
         self._blas = ThreadpoolController().select(user_api='blas')
         self._camera: Camera | None = None
+        self._clock = FrameClock()
         self.model_id = 'open/openvino-fp32'
 
     @property
@@ -69,6 +72,7 @@ class OpenEstimator:
         start_s = time.perf_counter()
         if not self._settings.flag('tracking.enabled'):
             self.reset()
+        frame = replace(frame, stamp_ns=self._clock.time_ns(frame.stamp_ns))
         camera = frame.camera or self._nominal_camera(frame)
         ahead_s = 0.0
 
@@ -110,6 +114,7 @@ class OpenEstimator:
         self._tracker.reset()
         self._fitter.reset()
         self._contact.reset()
+        self._clock = FrameClock()
 
     def close(self) -> None:
         """Release the networks."""

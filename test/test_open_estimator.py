@@ -9,6 +9,8 @@ from threadpoolctl import threadpool_info
 from ros2_dice.errors import AssetError, EstimatorError
 from ros2_dice.estimator import create_estimator
 from ros2_dice.parameters import Settings
+from ros2_dice.share import share_folder
+from ros2_dice.stamps import NOMINAL_STEP_NS
 from ros2_dice.types import Frame
 
 
@@ -39,3 +41,28 @@ def test_a_forced_backend_that_is_not_there_is_refused(name: str, value: str) ->
 def test_an_unknown_model_is_refused_with_its_name() -> None:
     with pytest.raises(EstimatorError, match='nonesuch'):
         create_estimator(Settings({'model.id': 'nonesuch'}))
+
+
+def test_frames_without_stamps_are_as_good_as_those_with() -> None:
+    """A camera that stamps nothing: touches begin all the same, and who has left is gone."""
+    from ros2_dice.render.video import ClipReader
+
+    try:
+        estimator = create_estimator(Settings({'tracking.deterministic_ids': True}))
+    except AssetError as error:
+        pytest.skip(error.text())
+    with ClipReader(share_folder() / 'model' / 'sample.mp4') as clip:
+        pictures = [frame.bgr for frame in clip][56:112]  # the hand comes and touches
+    pictures += [np.full_like(pictures[0], 90)] * 20
+
+    def seen(step_ns: int) -> list[list[tuple[str, str, float]]]:
+        estimator.reset()
+        return [[(one.person_id, one.hand_id, one.contact_probability)
+                 for one in estimator.estimate(Frame(bgr, number * step_ns, channel_order='bgr'))]
+                for number, bgr in enumerate(pictures)]
+
+    stamped, without = seen(NOMINAL_STEP_NS), seen(0)
+    estimator.close()
+    assert without == stamped
+    assert any(probability >= 0.5 for frame in without for *_, probability in frame)
+    assert without[-1] == []

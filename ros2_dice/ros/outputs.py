@@ -43,7 +43,8 @@ class Result:
     """What came of one image."""
 
     header: Header
-    stamp_ns: int
+    time_ns: int
+    """Of the image: its stamp, or another time that goes on where images have none."""
     size_px: tuple[int, int]
     """(width, height) of the image as it came."""
     intrinsics_px: tuple[float, float, float, float]
@@ -114,15 +115,15 @@ class Outputs:
             header, estimates, self.book, settings, model_id=self._model_id(),
             size_px=result.size_px, intrinsics_px=result.intrinsics_px))
         status = status_of(estimates)
-        self._contacts.publish(contact_array(header, status, result.touches, result.stamp_ns))
+        self._contacts.publish(contact_array(header, status, result.touches, result.time_ns))
         if self._joints.get_subscription_count():
             self._joints.publish(joints_array(header, status, estimates))
         if self._tf is not None:
             self._tf.send(header, estimates)
 
-    def publish_ended(self, header: Header, touches: Sequence[Touch], stamp_ns: int) -> None:
+    def publish_ended(self, header: Header, touches: Sequence[Touch], time_ns: int) -> None:
         """Publish that touches have ended without an image that shows it."""
-        self._contacts.publish(contact_array(header, _UNKNOWN, touches, stamp_ns))
+        self._contacts.publish(contact_array(header, _UNKNOWN, touches, time_ns))
 
     def publish_failed(self, header: Header, size_px: tuple[int, int]) -> None:
         """Publish that an image could not be looked at."""

@@ -20,6 +20,7 @@ from ros2_dice.ros.models import ModelHost, estimator_settings
 from ros2_dice.ros.outputs import Outputs, Result
 from ros2_dice.ros.pairing import CameraBook
 from ros2_dice.ros.statistics import StatisticsWindow
+from ros2_dice.stamps import FrameClock
 from ros2_dice.types import Frame
 from ros2_dice.upright import Upright
 
@@ -53,14 +54,15 @@ class Pipeline:
     def __init__(self, node: Node, host: ModelHost, outputs: Outputs, cameras: CameraBook,
                  statistics: StatisticsWindow, settings: Settings) -> None:
         self._clock = node.get_clock()
-        self._logger = node.get_logger()
-        self._throttle = Throttle(self._logger)
+        self._throttle = Throttle(node.get_logger())
         self._host = host
         self._outputs = outputs
         self._cameras = cameras
         self._statistics = statistics
         self._touches = TouchTracker()
         self._last_stamp_ns = 0
+        self._times = FrameClock()
+        self._last_time_ns = 0
         self._last_arrival: Arrival | None = None
         self._last_arrival_s = math.nan
         self._looked_s = time.monotonic()
@@ -120,7 +122,7 @@ class Pipeline:
         """Publish the end of the open touches, under the header of the last image."""
         if self._last_arrival is not None and self._touches.any_open:
             self._outputs.publish_ended(self._last_arrival.message.header, self._touches.end_all(),
-                                        self._last_arrival.stamp_ns)
+                                        self._last_time_ns)
 
     def is_stale(self, arrival: Arrival) -> bool:
         """Tell whether an image is older than input.max_age; a stamp of zero has no age."""
@@ -139,6 +141,7 @@ class Pipeline:
         stages_s = {'queue': start_s - arrival.arrived_s}
         self._watch_header(arrival)
         self._last_arrival = arrival
+        time_ns = self._last_time_ns = self._time_ns(arrival)
         size_px = (0, 0)
         kind = 'input'
         try:
@@ -149,7 +152,7 @@ class Pipeline:
             if self._cameras.problem:
                 self._throttle.warning('camera', f'{self._cameras.problem}; the nominal lens '
                                                  '(camera.horizontal_fov) is used')
-            frame = Frame(self._upright.picture(pixels), arrival.stamp_ns,
+            frame = Frame(self._upright.picture(pixels), time_ns,
                           arrival.message.header.frame_id, self._upright.camera(camera), order)
             decoded_s = time.perf_counter()
             kind = 'estimator'
@@ -161,9 +164,9 @@ class Pipeline:
         estimated_s = time.perf_counter()
         estimates = self._upright.restore(found, size_px)
         touches = self._touches.update(
-            estimates, arrival.stamp_ns, self._settings.number('contact.threshold'),
+            estimates, time_ns, self._settings.number('contact.threshold'),
             self._settings.number('contact.min_area'))
-        result = Result(arrival.message.header, arrival.stamp_ns, size_px,
+        result = Result(arrival.message.header, time_ns, size_px,
                         self._upright.intrinsics(camera), estimates, touches, frame, found)
         self._outputs.publish(result, self._settings)
         self._looked_s = time.monotonic()
@@ -200,15 +203,24 @@ class Pipeline:
         stamp_ns = arrival.stamp_ns
         if stamp_ns == 0:
             self._throttle.warning('stamp', 'images carry no stamp: nobody knows their age, and '
-                                            'touches have no duration; mend the camera driver')
+                                            'they are timed by their arrival; mend the camera '
+                                            'driver')
         if not arrival.message.header.frame_id:
             self._throttle.warning('frame_id', 'images carry no frame_id: neither RViz nor tf can '
                                                'place the results; mend the camera driver')
         if stamp_ns < self._last_stamp_ns:
             back_s = (self._last_stamp_ns - stamp_ns) * 1e-9
-            self._logger.warning(f'image stamps went back by {back_s:.3f} s: tracking starts anew')
+            self._throttle.warning('back', f'image stamps went back by {back_s:.3f} s: tracking '
+                                           'starts anew')
             self.reset()
         self._last_stamp_ns = stamp_ns
+
+    def _time_ns(self, arrival: Arrival) -> int:
+        """Return the time of an image for what lasts longer than one; see `FrameClock`."""
+        stamp_ns = arrival.stamp_ns
+        if stamp_ns == 0 and not self._settings.flag('tracking.deterministic_ids'):
+            stamp_ns = round(1e9 * arrival.arrived_s)
+        return self._times.time_ns(stamp_ns)
 
     def _latency_s(self, arrival: Arrival) -> float:
         """Return the age of an image [s]; NaN without a stamp, or before the first /clock."""

@@ -8,6 +8,7 @@ from fakes import FACE, HAND
 from rcl_interfaces.msg import Log
 from rclpy.qos import DurabilityPolicy, ReliabilityPolicy
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+from std_msgs.msg import Header
 from visualization_msgs.msg import Marker, MarkerArray
 
 from ros2_dice.msg import (
@@ -220,6 +221,23 @@ def test_a_repeatable_run_ends_no_touch_by_the_clock(make_dice, node, camera, wa
     camera.look(2)
     assert wait_until(lambda: len(heard) == 2)
     assert [contact.state for contact in heard[1].contacts] == [2]
+
+
+@pytest.mark.parametrize('repeatable', [False, True])
+def test_a_touch_ends_although_images_carry_no_stamp(make_dice, node, camera, factory,
+                                                     repeatable):
+    dice = make_dice(tracking__deterministic_ids=repeatable)
+    heard: list[ContactArray] = []
+    node.create_subscription(ContactArray, '/dice/contacts', heard.append, qos.reliable(50))
+    camera.connect(dice)
+    camera.look(1, header=Header(frame_id='camera'))
+    factory.newest.nobody = True
+
+    def ended() -> bool:
+        camera.look(2, header=Header(frame_id='camera'))
+        return any(contact.state == 3 for array in heard for contact in array.contacts)
+
+    assert any(ended() for _ in range(1000))
 
 
 def test_camera_info_gives_the_camera(make_dice, node, camera, factory, wait_until):
