@@ -28,6 +28,7 @@ _MAX_MARKS = 256
 _MAX_DIGITS = 24
 _MAX_LONG_BYTES = 16
 _PROTOCOLS = range(5)
+_SMALL = 64  # Arguments up to this length may be copied at will.
 _KEYS = (str, int, bytes, bool, type(None))
 """What may be a key. Hashing these never recurses; a deep tuple would overrun the C stack."""
 _MAX_INDEX = 1 << 32
@@ -84,6 +85,7 @@ class _Machine:
         self._stack: list[Any] = []
         self._marks: list[int] = []
         self._memo: dict[int, Any] = {}
+        self._copied = 0
 
     def run(self) -> tuple[Any, int]:
         data, codes = self._data, _OPCODES
@@ -268,6 +270,7 @@ class _Machine:
             self._refuse(f'REDUCE of {self._shown(function)}', 'a name that may be called')
         if type(arguments) is not tuple:
             self._refuse(f'REDUCE of {self._shown(function)} without a tuple', 'a tuple')
+        self._count(arguments)
         try:
             self.push(call(*arguments))
         except (TypeError, ValueError) as error:
@@ -290,7 +293,15 @@ class _Machine:
         if target.filled:
             self._refuse(f'BUILD of one {type(target).__name__} twice', 'once')
         target.filled = True
+        self._count(state if type(state) is tuple else ())
         target.fill(state)
+
+    def _count(self, values: tuple[Any, ...]) -> None:
+        """Refuse one part copied again and again: a small file could fill the memory."""
+        self._copied += sum(len(part) for part in values if isinstance(
+            part, (str, bytes, list, tuple, dict, set)) and len(part) > _SMALL)
+        if self._copied > 4 * len(self._data):
+            self._refuse('it copies its parts again and again', 'each of them once')
 
     def persistent_id(self) -> None:
         if self._persistent is None:

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import os
 import pickle
+import struct
 import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hostile import DONE, PICKLES, called, words
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ros2_dice.assets.closed_arrays import CONTAINERS
+from ros2_dice.assets.closed_arrays import CONTAINERS, NUMPY
 from ros2_dice.assets.closed_list import Inert, Rule
 from ros2_dice.assets.closed_unpickler import read_pickle
 from ros2_dice.dice.module_file import MODULE, module_content
@@ -96,3 +98,23 @@ def test_an_object_is_its_name_and_its_state() -> None:
 def test_text_of_python_2_becomes_latin_1() -> None:
     assert read_pickle(b'U\x02\xe9a.', {}, 'x.pkl') == 'éa'
     assert read_pickle(b"S'a\\xe9'\np0\n.", {}, 'x.pkl') == 'aé'
+
+
+@pytest.mark.parametrize(('part', 'name', 'wrap'), [
+    (b'X' + struct.pack('<I', 100_000) + b'a' * 100_000, b'c_codecs\nencode\n', b'\x85'),
+    (b'](' + words('a') * 20_000 + b'e', b'cbuiltins\nset\n', b'\x85'),
+    (b'](' + (words('a') + words('b') + b'\x86') * 10_000 + b'e',
+     b'ccollections\nOrderedDict\n', b'\x85')])
+def test_a_part_that_is_copied_again_and_again_is_refused(part: bytes, name: bytes, wrap: bytes
+                                                          ) -> None:
+    """One megabyte with 400 000 copies in it would take 400 GB."""
+    data = part + b'q\0' + name + b'q\1' + b'00](' + (b'h\1h\0' + wrap + b'R') * 100 + b'e.'
+    with pytest.raises(AssetError, match='copies its parts'):
+        read_pickle(data, {**NUMPY, **CONTAINERS}, 'evil.pkl')
+
+
+def test_arrays_of_every_protocol_are_copied_often_enough() -> None:
+    arrays = [np.full(1000, number) for number in range(20)]
+    for protocol in range(5):
+        found = read_pickle(pickle.dumps(arrays, protocol), NUMPY, 'arrays.pkl')
+        assert [one.array().tolist() for one in found] == [one.tolist() for one in arrays]
