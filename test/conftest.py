@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import json
 import os
 import shutil
 import subprocess
@@ -120,3 +121,21 @@ def standin_files() -> Any:
     """Give tools/make_standin_files.py as a module; the test is skipped without torch."""
     pytest.importorskip('torch')
     return load_script(ROOT / 'tools' / 'make_standin_files.py')
+
+
+@pytest.fixture(scope='session')
+def standin_model(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, Any]]:
+    """
+    A data folder with the model `dice_standin`, and what `ros2-dice import` said of it.
+
+    A gigabyte, made once: not to be changed.
+    """
+    pytest.importorskip('torch')
+    pytest.importorskip('safetensors')
+    data = tmp_path_factory.mktemp('standin_data')
+    done = subprocess.run(
+        [sys.executable, '-m', 'ros2_dice.cli.main', 'import', '--stand-ins', '--verify',
+         '--json', '--directory', str(data)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    yield data, json.loads(done.stdout)
+    shutil.rmtree(data)  # pytest would keep three of them

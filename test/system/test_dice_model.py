@@ -2,6 +2,7 @@
 """The node with the dice estimator on stand-in weights and bodies, as a process, over DDS."""
 from __future__ import annotations
 
+import os
 import shutil
 
 import numpy as np
@@ -26,21 +27,17 @@ PATIENCE_S = 240.0
 """The network takes a second or two on a machine with nothing else to do."""
 
 
-@pytest.fixture(scope='module')
-def data(tmp_path_factory):
+@pytest.fixture
+def data(standin_model, tmp_path):
     """A data folder with a stand-in model, and the landmark networks where there are any."""
     from ros2_dice.assets import asset_path, data_folder, load_manifest
-    from ros2_dice.dice import model_folder
-    from ros2_dice.dice.importing import import_standins
 
-    folder = tmp_path_factory.mktemp('data')
     for asset in load_manifest().values():
         found = asset_path(asset)
         if found.is_file() and found.is_relative_to(data_folder()):
-            (folder / found.name).symlink_to(found)
-    import_standins(model_folder('dice_standin', folder))
-    yield folder
-    shutil.rmtree(folder)  # a gigabyte, of which pytest would keep three
+            (tmp_path / found.name).symlink_to(found)
+    shutil.copytree(standin_model[0] / 'models', tmp_path / 'models', copy_function=os.link)
+    return tmp_path
 
 
 @pytest.fixture
