@@ -22,6 +22,7 @@ from ros2_dice.runtime import (
     load_openvino_in_two,
     usable_threads,
 )
+from ros2_dice.runtime.cache import cache_folder, make_private
 
 _MOST_THREADS = 4
 """The networks are small: more threads wait for one another."""
@@ -67,12 +68,16 @@ def load_networks(settings: Settings, asset_directory: str = '') -> Networks:
 
     Raises:
         AssetError: a file is missing or is not what the manifest names.
-        EngineError: a file is not the expected network.
+        EngineError: a file is not the expected network, or others may write into the folder of
+            compiled networks.
     """
     from ros2_dice.assets import find_asset
 
     threads = settings.integer('backend.threads') or min(usable_threads(), _MOST_THREADS)
-    cache = settings.text('backend.cache_directory') or None
+    named = settings.text('backend.cache_directory')
+    cache = cache_folder(named) if named else None
+    if cache is not None:
+        make_private(cache)
 
     def load(asset: str, *, beside: bool = False) -> OpenVinoEngine:
         return load_openvino(find_asset(asset, asset_directory),

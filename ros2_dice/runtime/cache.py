@@ -57,6 +57,30 @@ def cache_folder(directory: str | Path = '') -> Path:
     return platformdirs.user_cache_path('ros2_dice', appauthor=False) / 'engines'
 
 
+def make_private(folder: Path) -> None:
+    """
+    Make a folder for engines where there is none; refuse one into which others could put theirs.
+
+    Raises:
+        EngineError: others than the user, or root, may write into the folder.
+    """
+    with contextlib.suppress(OSError):
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    try:
+        status = folder.stat()
+    except OSError:
+        return  # nothing is read from it
+    if status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+        raise EngineError(f'engine cache {folder.name}', state='writable by others',
+                          expected='a folder that only its owner writes to',
+                          next_step=f'chmod go-w {folder}')
+    if status.st_uid not in (0, os.geteuid()):
+        raise EngineError(f'engine cache {folder.name}', state="another user's",
+                          expected='a folder of the user that runs this',
+                          next_step=f'name another one in backend.cache_directory, or chown '
+                                    f'{os.geteuid()} {folder}')
+
+
 class EngineCache:
     """
     Engines on disk, found by what makes them valid.
@@ -77,14 +101,7 @@ class EngineCache:
         self.folder = folder
         self._limit_bytes = limit_bytes
         self._say = say
-        with contextlib.suppress(OSError):
-            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with contextlib.suppress(OSError):
-            mode = folder.stat().st_mode
-            if mode & (stat.S_IWGRP | stat.S_IWOTH):
-                raise EngineError(f'engine cache {folder.name}', state='writable by others',
-                                  expected='a folder that only its owner writes to',
-                                  next_step=f'chmod go-w {folder}')
+        make_private(folder)
 
     def path(self, key: Mapping[str, str]) -> Path:
         """Return where an engine lies, or would lie."""

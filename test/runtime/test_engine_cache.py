@@ -15,7 +15,9 @@ import numpy as np
 import pytest
 from toy_rungs import ToyRung, ladder, reference
 
-from ros2_dice.errors import EngineError
+from ros2_dice.errors import AssetError, EngineError
+from ros2_dice.landmarks.networks import load_networks
+from ros2_dice.parameters import Settings
 from ros2_dice.runtime import cache as cache_module
 from ros2_dice.runtime.cache import QUARANTINE_S, QUARANTINED, EngineCache
 from ros2_dice.runtime.engine_file import Entry, Sample, read_entry
@@ -222,6 +224,36 @@ def test_a_folder_that_others_may_write_to_is_refused(tmp_path: Path) -> None:
     tmp_path.chmod(0o777)
     with pytest.raises(EngineError, match='writable by others.*chmod'):
         EngineCache(tmp_path)
+
+
+def test_a_folder_of_another_user_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+                                             ) -> None:
+    if os.geteuid() == 0:
+        os.chown(tmp_path, 12345, -1)
+    else:
+        monkeypatch.setattr('os.geteuid', lambda: 12345)
+    with pytest.raises(EngineError, match="another user's.*chown"):
+        EngineCache(tmp_path)
+
+
+def test_networks_are_not_taken_from_a_folder_that_others_may_write_to(tmp_path: Path) -> None:
+    """OpenVINO keeps what it compiled for the open estimator there: programs, too."""
+    tmp_path.chmod(0o777)
+    settings = Settings({'backend.cache_directory': str(tmp_path)})
+    with pytest.raises(EngineError, match='writable by others'):
+        load_networks(settings, str(tmp_path))
+
+
+def test_a_new_folder_is_private_whatever_the_umask(tmp_path: Path) -> None:
+    """OpenVINO would make it writable by the group, and the engine cache refuse it then."""
+    settings = Settings({'backend.cache_directory': str(tmp_path / 'new')})
+    before = os.umask(0o002)
+    try:
+        with pytest.raises(AssetError):
+            load_networks(settings, str(tmp_path))
+    finally:
+        os.umask(before)
+    assert EngineCache(tmp_path / 'new').folder.stat().st_mode & 0o777 == 0o700
 
 
 CHILD = """
