@@ -43,6 +43,29 @@ def test_an_unknown_model_is_refused_with_its_name() -> None:
         create_estimator(Settings({'model.id': 'nonesuch'}))
 
 
+def test_the_touch_of_the_sample_is_told_soon_and_ends_when_the_hand_leaves() -> None:
+    """The truth is that of the renderer; the clip is what the demo shows first."""
+    from ros2_dice.render.video import ClipReader
+
+    try:
+        estimator = create_estimator(Settings())
+    except AssetError as error:
+        pytest.skip(error.text())
+    model = share_folder() / 'model'
+    with np.load(model / 'sample_truth.npz') as file:
+        touch = np.flatnonzero(file['touch'])
+    said = []
+    with ClipReader(model / 'sample.mp4') as clip:
+        for number, frame in enumerate(clip):
+            found = estimator.estimate(Frame(frame.bgr, frame.time_ns, channel_order='bgr'))
+            if any(one.contact_probability >= 0.5 for one in found):
+                said.append(number)
+    estimator.close()
+    assert -2 <= said[0] - touch[0] <= 15
+    assert -2 <= said[-1] - touch[-1] <= 5
+    assert len(said) >= 0.9 * (said[-1] - said[0])
+
+
 def test_frames_without_stamps_are_as_good_as_those_with() -> None:
     """A camera that stamps nothing: touches begin all the same, and who has left is gone."""
     from ros2_dice.render.video import ClipReader
