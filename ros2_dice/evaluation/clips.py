@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ros2_dice.errors import ImageError
+from ros2_dice.render.video import picture_pixels
 from ros2_dice.types import Frame
 
 _FALLBACK_RATE = Fraction(30)
@@ -36,7 +37,7 @@ class Clip:
 
 def clip_frames(path: str | Path, limit: int = 0) -> Iterator[npt.NDArray[np.uint8]]:
     """
-    Yield a clip's frames as (H, W, 3) RGB.
+    Yield a clip's frames as (H, W, 3) RGB, upright as the file says.
 
     Args:
         limit: stop after so many; 0 = all.
@@ -53,7 +54,7 @@ def clip_frames(path: str | Path, limit: int = 0) -> Iterator[npt.NDArray[np.uin
             for number, picture in enumerate(container.decode(stream)):
                 if limit and number >= limit:
                     return
-                yield picture.to_ndarray(format='rgb24')
+                yield picture_pixels(picture, 'rgb24')
     except (av.error.FFmpegError, OSError, IndexError) as error:
         raise ImageError(f'clip {Path(path).name}', got=str(error),
                          expected='a video that FFmpeg can decode') from error

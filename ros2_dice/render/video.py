@@ -8,6 +8,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 
@@ -17,6 +18,21 @@ if TYPE_CHECKING:
     import av
 
 _TIME_BASE = 90_000
+_TURNS = {90: cv2.ROTATE_90_COUNTERCLOCKWISE, -90: cv2.ROTATE_90_CLOCKWISE,
+          180: cv2.ROTATE_180, -180: cv2.ROTATE_180}
+"""By the turn, counter-clockwise in degrees, that a file asks its player for."""
+
+
+def picture_pixels(picture: av.VideoFrame, layout: str = 'bgr24') -> npt.NDArray[np.uint8]:
+    """
+    Return a decoded picture as (H, W, 3), upright as the file says: phones film sideways.
+
+    Args:
+        layout: bgr24 or rgb24.
+    """
+    pixels = picture.to_ndarray(format=layout)
+    turn = _TURNS.get(round(getattr(picture, 'rotation', 0)))  # since PyAV 14
+    return np.asarray(pixels if turn is None else cv2.rotate(pixels, turn), np.uint8)
 
 
 @dataclass(frozen=True)
@@ -85,8 +101,7 @@ class ClipReader:
             if index and time_ns <= last_ns:
                 time_ns = last_ns + step_ns
             last_ns = max(time_ns, 0)
-            pixels = np.asarray(picture.to_ndarray(format='bgr24'), np.uint8)
-            yield ClipFrame(index, last_ns, pixels)
+            yield ClipFrame(index, last_ns, picture_pixels(picture))
 
     def _decode(self) -> Iterator[av.VideoFrame]:
         import av
