@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 import tokenize
+from importlib.util import find_spec
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -204,10 +205,13 @@ def test_the_processes_can_be_listed_without_ros(tmp_path):
                    env={**os.environ, 'PYTHONPATH': str(ROOT)})
 
 
-def test_every_module_imports_with_ros():
+def test_every_module_imports_with_ros(tmp_path):
     pytest.importorskip('rclpy')
-    code = f'import importlib\nfor name in {MODULES!r}: importlib.import_module(name)'
-    done = subprocess.run([sys.executable, '-c', code], cwd=ROOT, text=True, capture_output=True)
+    names = MODULES if find_spec('torch') else [name for name in MODULES if name not in WITH_TORCH]
+    code = f'import importlib\nfor name in {names!r}: importlib.import_module(name)'
+    # Not from the root: after `colcon build` the messages are with the installed modules.
+    done = subprocess.run([sys.executable, '-c', code], cwd=tmp_path, text=True,
+                          capture_output=True)
     assert done.returncode == 0, done.stderr
 
 
@@ -269,6 +273,7 @@ def test_files_are_short_and_licensed(path):
     assert len(lines) < 400
 
 
+@pytest.mark.skipif(Path(ros2_dice.__file__).parent != PACKAGE, reason='installed apart')
 def test_the_share_folder_is_the_tree_beside_the_code():
     assert share_folder() == ROOT
     assert (share_folder() / 'model' / 'open_bodies.npz').is_file()
