@@ -212,6 +212,31 @@ def test_a_node_that_cannot_start_is_shown(clip: Path, tmp_path: Path):
     assert not children(tmp_path)
 
 
+def test_a_frame_that_failed_does_not_end_the_demo(monkeypatch, tmp_path):
+    """The node says `estimator failed: ...` in its log, and goes on."""
+    from ros2_dice.cli import demo_session
+
+    node = tmp_path / 'node'
+    node.write_text('#!/bin/sh\necho "[WARN] [dice]: estimator failed: not finite" >&2\n'
+                    'exec sleep 60\n')
+    source = tmp_path / 'source'
+    source.write_text('#!/bin/sh\nexec sleep 1\n')
+    for path in (node, source):
+        path.chmod(0o755)
+    monkeypatch.setattr('ros2_dice.ros.processes.executable',
+                        lambda name, package='': str(source if 'source' in name else node))
+    session = demo_session.Session(demo_session.Plan('sample', tmp_path),
+                                   lambda source, recorder: None)
+    (tmp_path / 'log').mkdir()
+    children = [session._begin(demo_session.Process(name, name))
+                for name in ('dice_node', 'source_node')]
+    try:
+        session._wait(lambda: children[1].popen.poll() is not None, 60.0, '', ends=children[1])
+        assert 'estimator failed' in children[0].tail()
+    finally:
+        demo_session.stop([child.popen for child in children])
+
+
 def test_a_full_disk_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     from ros2_dice.cli import demo_session
 
