@@ -6,6 +6,7 @@ import secrets
 import string
 
 _ALPHABET = string.ascii_lowercase + string.digits
+_LENGTH = 5
 
 
 class IdSource:
@@ -23,13 +24,24 @@ class IdSource:
 
     def new(self) -> str:
         """Return a name that this source has not given before."""
+        if self._deterministic:
+            self._count += 1
+            return _numbered(self._count - 1)
         while True:
-            if self._deterministic:
-                letter, number = divmod(self._count, 10000)
-                name = f'{string.ascii_lowercase[letter % 26]}{number:04d}'
-                self._count += 1
-            else:
-                name = ''.join(secrets.choice(_ALPHABET) for _ in range(5))
+            name = ''.join(secrets.choice(_ALPHABET) for _ in range(_LENGTH))
             if name not in self._used:
                 self._used.add(name)
                 return name
+
+
+def _numbered(number: int) -> str:
+    """Return a0000 to z9999, then aa000 to zz999, and so on: 19 million names."""
+    letters = 1
+    while number >= (count := 26 ** letters * 10 ** (_LENGTH - letters)) and letters < _LENGTH:
+        number -= count
+        letters += 1
+    digits = _LENGTH - letters
+    head, tail = divmod(number, 10 ** digits)
+    word = ''.join(string.ascii_lowercase[head // 26 ** place % 26]
+                   for place in reversed(range(letters)))
+    return word + (f'{tail:0{digits}d}' if digits else '')

@@ -68,11 +68,14 @@ def test_ids_are_never_used_twice() -> None:
 
 
 def test_deterministic_ids() -> None:
-    """a0000, a0001, ... and on past the ten thousandth."""
+    """a0000, a0001, ... and on past the ten thousandth, and past z9999."""
     source = IdSource(deterministic=True)
-    names = [source.new() for _ in range(10001)]
+    names = [source.new() for _ in range(263_000)]
     assert names[:2] == ['a0000', 'a0001']
-    assert names[-1] == 'b0000'
+    assert names[10_000] == 'b0000'
+    assert names[259_999:260_001] == ['z9999', 'aa000']
+    assert names[262_999] == 'ac999'
+    assert len(set(names)) == len(names)
 
 
 def picture(value: int, size: tuple[int, int] = (48, 64)) -> Frame:
