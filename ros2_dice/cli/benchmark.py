@@ -14,6 +14,7 @@ import typer
 
 from ros2_dice.cli.benchmark_dice import dice
 from ros2_dice.cli.benchmark_engines import engines
+from ros2_dice.cli.outputs import file_to_write
 from ros2_dice.cli.progress import progress_bar
 
 if TYPE_CHECKING:
@@ -51,7 +52,8 @@ def time_open(
         source: Annotated[str, typer.Option(
             help='A clip, or sample for the shipped one.')] = 'sample',
         json_file: Annotated[Path | None, typer.Option(
-            '--json', help='Write the figures here, too.')] = None,
+            '--json', callback=file_to_write,
+            help='Write the figures here, too.')] = None,
         threads: Annotated[int, typer.Option(min=1, help='Threads, and processors used.')] = 2,
         frames: Annotated[int, typer.Option(min=1, help='Frames to time.')] = 300,
         warmup: Annotated[int, typer.Option(min=0, help='Frames before those.')] = 30,
@@ -111,7 +113,8 @@ def time_node(
         source: Annotated[str, typer.Option(
             help='A clip, or sample for the shipped one.')] = 'sample',
         json_file: Annotated[Path | None, typer.Option(
-            '--json', help='Write the figures here, too.')] = None,
+            '--json', callback=file_to_write,
+            help='Write the figures here, too.')] = None,
         threads: Annotated[int, typer.Option(min=1, help='Threads of the estimator.')] = 2,
         frames: Annotated[int, typer.Option(min=1, help='Frames to send.')] = 200,
         rate: Annotated[float, typer.Option(

@@ -14,6 +14,7 @@ from ros2_dice.cli.engine_options import (
     Directory,
     ModelOrFormula,
 )
+from ros2_dice.cli.outputs import file_to_write
 
 if TYPE_CHECKING:
     from ros2_dice.dice.work import Work
@@ -23,7 +24,8 @@ def dice(
         flops: Annotated[bool, typer.Option(
             '--flops', help='Only count multiply-adds and parameters; needs no weights.')] = False,
         json_file: Annotated[Path | None, typer.Option(
-            '--json', help='Write the figures here, too.')] = None,
+            '--json', callback=file_to_write,
+            help='Write the figures here, too.')] = None,
         rungs: Annotated[str, typer.Option(
             help='What to measure, with commas between: simplified_eager, openvino-bf16, ...; '
                  'empty = all that run here.')] = '',
@@ -39,7 +41,8 @@ def dice(
         )] = False,
         cache_directory: CacheDirectory = '',
         plot: Annotated[Path | None, typer.Option(
-            '--plot', help='Draw the medians into this PNG.')] = None) -> None:
+            '--plot', callback=file_to_write,
+            help='Draw the medians into this PNG.')] = None) -> None:
     """Time the DICE network on every engine that runs here, beside it as published."""
     from ros2_dice.errors import ConfigError
 

@@ -14,6 +14,7 @@ from ros2_dice.cli.engine_options import (
     Directory,
     ModelOrFormula,
 )
+from ros2_dice.cli.outputs import file_to_write
 
 if TYPE_CHECKING:
     from ros2_dice.evaluation.engines import Plan
@@ -25,7 +26,7 @@ def engines(
         device: Device = 'auto',
         cache_directory: CacheDirectory = '',
         json_file: Annotated[Path | None, typer.Option(
-            '--json', help='Write the rows here, too.')] = None) -> None:
+            '--json', callback=file_to_write, help='Write the rows here, too.')] = None) -> None:
     """Say of every engine whether it can run here, whether it is built, and how exact it is."""
     from rich.console import Console
     from rich.markup import escape

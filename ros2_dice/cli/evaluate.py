@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ros2_dice.cli.outputs import file_to_write, folder_to_write
 from ros2_dice.cli.progress import progress_bar
 from ros2_dice.cli.standins import warn_of_standin
 from ros2_dice.errors import ConfigError
@@ -35,9 +36,11 @@ EXAMPLES = """
   ros2-dice evaluate predictions ours.npz theirs.npz --truth truth.npz
 """
 
-Json = Annotated[Path | None, typer.Option('--json', help='Write all figures here.')]
+Json = Annotated[Path | None, typer.Option(
+    '--json', callback=file_to_write, help='Write all figures here.')]
 ReportFolder = Annotated[Path | None, typer.Option(
-    '--report', help='Write a page with pictures of the worst cases into this folder.')]
+    '--report', callback=folder_to_write,
+    help='Write a page with pictures of the worst cases into this folder.')]
 Model = Annotated[str, typer.Option('--model', help='Value of model.id.')]
 
 

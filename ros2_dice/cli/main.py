@@ -135,6 +135,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
             raise
         print(f'ros2-dice: {error}', file=sys.stderr)
         raise SystemExit(1) from None
+    except OSError as error:  # a disk that filled up meanwhile, a file that went
+        if debugging():
+            raise
+        print(f'ros2-dice: {error}', file=sys.stderr)
+        raise SystemExit(1) from None
 
 
 if __name__ == '__main__':

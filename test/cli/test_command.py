@@ -126,3 +126,33 @@ def test_pull_from_a_folder_without_the_files(
     (tmp_path / 'stick').mkdir()
     assert run('assets', 'pull', '--from', str(tmp_path / 'stick')) == 1
     assert 'mediapipe-0.10.21-*.whl' in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(('words', 'said'), [
+    (('benchmark', 'open', '--json', 'gone/open.json'), 'there is no folder'),
+    (('benchmark', 'dice', '--plot', 'gone/dice.png'), 'there is no folder'),
+    (('benchmark', 'engines', '--json', '.'), 'it is a folder'),
+    (('evaluate', 'generated', '--json', 'gone/generated.json'), 'there is no folder'),
+    (('evaluate', 'labelled', '.', '--report', 'file/page'), 'Not a directory')])
+def test_where_results_go_is_looked_at_before_the_work(
+        words: tuple[str, ...], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+        capsys: pytest.CaptureFixture[str]) -> None:
+    """An evaluation takes many minutes; its figures must not be lost at the end."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / 'file').touch()
+    assert run(*words) == 1
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 1
+    assert said in lines[0]
+    assert 'written' in lines[0]
+
+
+def test_a_disk_that_fills_up_is_one_line(monkeypatch: pytest.MonkeyPatch,
+                                          capsys: pytest.CaptureFixture[str]) -> None:
+    def full(verb: str) -> None:
+        raise OSError(28, 'No space left on device', 'out.json')
+
+    monkeypatch.setattr(main_module, 'load_verb', full)
+    assert run('version') == 1
+    assert capsys.readouterr().err == (
+        "ros2-dice: [Errno 28] No space left on device: 'out.json'\n")
