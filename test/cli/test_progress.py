@@ -56,6 +56,7 @@ def test_a_terminal_gets_a_bar_that_goes(
         monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setenv('FORCE_COLOR', '1')
     monkeypatch.setenv('TTY_COMPATIBLE', '1')
+    monkeypatch.setenv('TERM', 'xterm')  # a bare container says dumb, which has no bars
     with progress_bar(steps=True) as bar:
         bar.show('drawing', 3, 7)
     said = capsys.readouterr().err
