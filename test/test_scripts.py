@@ -99,3 +99,17 @@ def test_what_another_environment_left_is_cleared(bare: Path) -> None:
     seen = (bare.parent / 'seen').read_text()
     for name in ('_ROS_WHEELS_BOOTSTRAP_COMPLETE', 'LD_LIBRARY_PATH', 'PYTHONPATH'):
         assert f'{name}=' not in seen
+
+
+@pytest.mark.parametrize(('stamp', 'holds', 'wanted', 'there'), [
+    ('ros', 'sum', 'ros', True), ('ros,dice,test', 'sum', 'ros', True),
+    ('ros,dice,test', 'sum', 'test,dice', True), ('ros', 'sum', 'ros,dice,test', False),
+    ('ros', 'older', 'ros', False), ('dice', 'sum', 'dic', False)])
+def test_what_an_install_brought_is_not_installed_again(
+        bare: Path, stamp: str, holds: str, wanted: str, there: bool) -> None:
+    (bare.parent / 'venv').mkdir()
+    (bare.parent / 'venv' / f'ros2_dice-{stamp}').write_text(holds)
+    done = subprocess.run(
+        ['bash', '-c', f'. {ROOT}/tools/environment.sh; installed {wanted} sum'],
+        env={'PATH': str(bare), 'ROS2_DICE_VENV': str(bare.parent / 'venv')}, timeout=60)
+    assert (done.returncode == 0) is there

@@ -5,6 +5,7 @@
 #
 # PYTHON           the interpreter to use, else the first of 3.10 to 3.13 on the PATH
 # ROS2_DICE_VENV   where the environment goes, else .venv
+# ROS2_DICE_EXTRAS what test.sh installs, else ros,dice,test; without dice, no torch
 
 set -euo pipefail
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
@@ -66,7 +67,8 @@ prepare_system() {
       say "Installing $packages"
       apt-get update -qq
       # shellcheck disable=SC2086
-      DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $packages
+      DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $packages \
+        >/dev/null
     else
       fail "this system lacks: $packages
 Debian and Ubuntu: sudo apt-get install -y $packages
@@ -85,15 +87,34 @@ make_venv() {
   fi
 }
 
+# installed EXTRAS SUM: an install of the same sources brought them all, with others maybe
+installed() {
+  local stamp extra
+  for stamp in "$VENV"/ros2_dice-*; do
+    [ "$(cat "$stamp" 2>/dev/null)" = "$2" ] || continue
+    for extra in ${1//,/ }; do
+      case ",${stamp##*/ros2_dice-}," in
+        *",$extra,"*) ;;
+        *) continue 2 ;;
+      esac
+    done
+    return 0
+  done
+  return 1
+}
+
 # install_tree EXTRAS: this tree, editable; again only when what is built or required has changed
 install_tree() {
-  local extras=$1 stamp="$VENV/ros2_dice-$1" sum
+  local extras=$1 stamp="$VENV/ros2_dice-$1" sum expect='a minute or two'
+  case ",$extras," in
+    *,dice,*) expect='some minutes; torch for CUDA takes 5 GB' ;;
+  esac
   sum=$(cd "$ROOT" && find pyproject.toml setup.py CMakeLists.txt package.xml constraints.txt \
     cmake msg srv action -type f -exec sha256sum {} + | sort | sha256sum)
-  if [ "$(cat "$stamp" 2>/dev/null)" = "$sum" ] && [ -d "$ROOT/ros2_dice/msg" ]; then
+  if installed "$extras" "$sum" && [ -d "$ROOT/ros2_dice/msg" ]; then
     return
   fi
-  say "Installing ros2_dice[$extras] (a minute or two)"
+  say "Installing ros2_dice[$extras] ($expect)"
   rm -f "$VENV"/ros2_dice-*
   (cd "$ROOT" && "$VENV/bin/python" -m pip install --disable-pip-version-check -qq \
     -c constraints.txt -e ".[$extras]")

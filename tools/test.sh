@@ -4,11 +4,12 @@
 #
 #   ./tools/test.sh                  all but the slow ones
 #   ./tools/test.sh test/assets -x   some
+#   ROS2_DICE_EXTRAS=ros,test ./tools/test.sh   without torch
 . "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
 
 prepare_system
 make_venv
-install_tree ros,dice,test
+install_tree "${ROS2_DICE_EXTRAS:-ros,dice,test}"
 pull_assets
 say 'Tests'
 cd "$ROOT"
