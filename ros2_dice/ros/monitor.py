@@ -9,9 +9,11 @@ from dataclasses import replace
 from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.clock import Clock
 from rclpy.clock_type import ClockType
+from rclpy.exceptions import InvalidTopicNameException
 from rclpy.node import Node
 from std_msgs.msg import Header
 
+from ros2_dice.errors import ConfigError
 from ros2_dice.msg import Statistics
 from ros2_dice.parameters import Settings
 from ros2_dice.ros import qos
@@ -34,6 +36,9 @@ class Monitor:
         settings: returns the parameters.
         repeat_topologies: publishes the topologies again; called only with a model.
         end_touches: ends the touches of a camera that has gone silent; called often.
+
+    Raises:
+        ConfigError: `diagnostics.topic` is no name of a topic.
     """
 
     def __init__(self, node: Node, state: Callable[[], NodeState],
@@ -52,8 +57,12 @@ class Monitor:
         self._namesakes = Namesakes(node)
         self._levels: tuple[bytes, ...] = ()
         self._diagnostics_due_s = self._statistics_due_s = self._topologies_due_s = 0.0
-        self._diagnostics = node.create_publisher(
-            DiagnosticArray, settings().text('diagnostics.topic'), qos.reliable(5))
+        topic = settings().text('diagnostics.topic')
+        try:
+            self._diagnostics = node.create_publisher(DiagnosticArray, topic, qos.reliable(5))
+        except InvalidTopicNameException as error:
+            raise ConfigError('parameter diagnostics.topic', got=topic,
+                              expected='the name of a topic, such as /diagnostics') from error
         self._statistics = node.create_publisher(Statistics, '~/statistics', qos.reliable(5))
         # On the machine's clock: it goes on when a bag's clock stands still.
         self._timer = node.create_timer(_TICK_S, self._tick,

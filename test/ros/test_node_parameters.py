@@ -121,6 +121,8 @@ def test_start_only_parameters_may_change_before_configure(make_dice, factory, s
     ('detection.max_person', 1, 'detection.max_person'),
     ('contact.threshold', 1.5, 'contact.threshold'),
     ('smoothing.enabled', 'yes', 'smoothing.enabled'),
+    ('diagnostics.topic', 'no topic', "diagnostics.topic is 'no topic'"),
+    ('diagnostics.topic', '', 'diagnostics.topic'),
 ])
 def test_wrong_overrides_stop_the_start(context, factory, name, value, word):
     with pytest.raises(ConfigError, match=word):
