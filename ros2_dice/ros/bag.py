@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import shutil
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -65,8 +66,13 @@ class BagWriter:
     """
     Writes one MCAP file; it has its name only once it is complete.
 
+    When it can't be completed, because the disk is full for example, nothing of it stays.
+
     Args:
         path: the file; one that exists is replaced when this one is complete.
+
+    Raises:
+        ConfigError: from here and from all methods: it can't be written.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -76,9 +82,10 @@ class BagWriter:
         # rosbags writes a folder; what counts in it is the one file.
         self._folder = self._path.with_name(f'.{self._path.name}.part')
         shutil.rmtree(self._folder, ignore_errors=True)
-        self._writer = Writer(self._folder, version=9, storage_plugin=StoragePlugin.MCAP)
-        self._writer.set_compression(CompressionMode.STORAGE, CompressionFormat.ZSTD)
-        self._writer.open()
+        with self._whole():
+            self._writer = Writer(self._folder, version=9, storage_plugin=StoragePlugin.MCAP)
+            self._writer.set_compression(CompressionMode.STORAGE, CompressionFormat.ZSTD)
+            self._writer.open()
         self._connections: dict[str, Any] = {}
         self.counts: dict[str, int] = {}
 
@@ -95,15 +102,29 @@ class BagWriter:
             connection = self._writer.add_connection(
                 topic, type_name, typestore=typestore(), offered_qos_profiles=[_qos(type_name)])
             self._connections[topic] = connection
-        self._writer.write(connection, time_ns, cdr)
+        with self._whole():
+            self._writer.write(connection, time_ns, cdr)
         self.counts[topic] = self.counts.get(topic, 0) + 1
 
     def close(self) -> None:
         """Complete the file and give it its name."""
-        self._writer.close()
-        file = next(self._folder.glob('*.mcap'))
-        file.replace(self._path)
-        shutil.rmtree(self._folder)
+        with self._whole():
+            self._writer.close()
+            file = next(self._folder.glob('*.mcap'))
+            file.replace(self._path)
+            shutil.rmtree(self._folder)
+
+    @contextmanager
+    def _whole(self) -> Iterator[None]:
+        """Let nothing stay of a file that can't be completed: players refuse half a one."""
+        try:
+            yield
+        except OSError as error:
+            shutil.rmtree(self._folder, ignore_errors=True)
+            raise ConfigError(
+                f"recording {self._path} can't be written ({error.strerror or error}); "
+                'nothing of it was kept',
+                expected='a folder with room that this user may write') from error
 
 
 def _qos(type_name: str) -> Qos:
