@@ -28,23 +28,27 @@ _FORMATS = 'a JPEG, PNG, GIF, WebP or BMP picture'
 _RESIZE = f'make it smaller than {MAX_PIXELS // 1_000_000} million pixels'
 
 
-def read_picture(path: str | Path) -> Frame:
+def read_picture(path: str | Path, what: str = '') -> Frame:
     """
     Return a picture file as a frame, upright as its EXIF data says.
 
     Grey, palette, CMYK and 16-bit pictures become 8-bit colour; transparency is ignored; of an
     animation, the first frame is taken.
 
+    Args:
+        what: how errors call it; default: picture and its name without the folder.
+
     Raises:
         ImageError: the file is missing, empty, damaged, too large, or no picture.
     """
     path = Path(path)
+    what = what or f'picture {path.name}'
     try:
         data = path.read_bytes()
     except OSError as error:
-        raise ImageError(f"picture {path.name} can't be read: {error.strerror or error}",
+        raise ImageError(f"{what} can't be read: {error.strerror or error}",
                          expected='a readable file') from error
-    return Frame(decode_picture(data, f'picture {path.name}'), channel_order='bgr')
+    return Frame(decode_picture(data, what), channel_order='bgr')
 
 
 def decode_picture(data: Buffer, what: str = 'picture', *, turn_by_exif: bool = True) -> Pixels:
@@ -64,7 +68,7 @@ def decode_picture(data: Buffer, what: str = 'picture', *, turn_by_exif: bool = 
     head = buffer[:65536].tobytes()
     kind = _format(head)
     if kind is None:
-        raise ImageError(what, got=head[:12], expected=_FORMATS)
+        raise ImageError(what, state=_other_format(head), expected=_FORMATS)
     _check_size(_size(kind, head, buffer), kind, what)
     if kind == 'JPEG':
         _check_jpeg_end(buffer, what)
@@ -116,6 +120,18 @@ def _format(head: bytes) -> str | None:
     if head[:2] == b'BM':
         return 'BMP'
     return None
+
+
+def _other_format(head: bytes) -> str:
+    """Say what a file is that is none of the formats, as far as its first bytes tell."""
+    if head[4:8] == b'ftyp':
+        brand = head[8:12]
+        if brand in (b'heic', b'heix', b'mif1', b'avif'):
+            return 'an AVIF picture' if brand == b'avif' else 'a HEIC picture, as phones make them'
+        return 'a clip'
+    if head[:4] in (b'II*\0', b'MM\0*'):
+        return 'a TIFF picture or a raw one of a camera'
+    return 'no picture but text' if head.isascii() and b'\0' not in head else 'no picture'
 
 
 def _check_size(size: tuple[int, int] | None, kind: str, what: str) -> None:

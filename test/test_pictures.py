@@ -45,7 +45,10 @@ def test_odd_shapes(size):
 
 
 @pytest.mark.parametrize(('data', 'word'), [
-    (b'', 'empty'), (b'\n', 'expected a JPEG'), (b'hello, this is text', 'expected a JPEG'),
+    (b'', 'empty'), (b'\n', 'is no picture but text; expected a JPEG'),
+    (b'\0\1\2', 'is no picture; expected a JPEG'),
+    (b'\0\0\0\x18ftypheic', 'is a HEIC picture'), (b'\0\0\0\x18ftypavif', 'is an AVIF'),
+    (b'\0\0\0\x18ftypisom', 'is a clip'), (b'II*\0', 'is a TIFF picture'),
     (b'\xff\xd8\xff', 'names no size'), (b'\x89PNG\r\n\x1a\n', 'names no size'),
     (b'RIFF\0\0\0\0WEBP', 'names no size'), (b'GIF89a', 'names no size'),
     (encoded('.jpg')[:400], 'cut off'), (encoded('.jpg')[:-2], 'cut off'),

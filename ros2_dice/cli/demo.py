@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ros2_dice.cli.outputs import folder_to_write
 from ros2_dice.cli.progress import progress_bar
 from ros2_dice.cli.standins import warn_of_standin
 from ros2_dice.errors import ConfigError, install_hint
@@ -224,7 +225,7 @@ def _check_installation(view: bool) -> None:
 
 def _writable(out: Path) -> Path:
     try:
-        out.mkdir(parents=True, exist_ok=True)
+        folder_to_write(out)
         # Results of another run must not be taken for those of this one.
         for name in ('overlay.mp4', 'recording.mcap', 'summary.json'):
             (out / name).unlink(missing_ok=True)

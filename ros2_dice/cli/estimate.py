@@ -53,7 +53,7 @@ class Result:
     def line(self) -> str:
         """Return what was found, for a person to read."""
         if self.error:
-            return f'{self.picture}: {self.error}'
+            return self.error if self.picture in self.error else f'{self.picture}: {self.error}'
         faces = sum(person['face'] is not None for person in self.people)
         hands = [hand for person in self.people for hand in person['hands']]
         touches = [f'{hand["handedness"]} hand: {_touch(hand["contact_probability"])}'
@@ -86,7 +86,7 @@ def estimate(
     settings = Settings({**STILL, **lens, 'model.id': model})
     files, problems = expand(pictures)
     check_out(files, out)
-    results = [Result(error.what, f'expected {error.expected}') for error in problems]
+    results = [Result(argument, str(error)) for argument, error in problems.items()]
     if files:
         estimator = create_estimator(settings)
         warn_of_standin(model)
@@ -139,7 +139,8 @@ def estimate_files(files: Sequence[Path], out: Path, estimator: Estimator,
             for path, name in zip(files, result_names(files)):
                 result = Result(str(path))
                 try:
-                    frame = _with_camera(read_picture(path), focal_px, horizontal_fov_rad)
+                    frame = _with_camera(read_picture(path, result.picture), focal_px,
+                                         horizontal_fov_rad)
                     check_results(out / name)
                     _estimate_one(frame, out / name, estimator, overlay, level, result,
                                   lens_given)

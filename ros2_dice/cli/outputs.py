@@ -40,6 +40,8 @@ def folder_to_write(path: Path | None) -> Path | None:
     try:
         path.mkdir(parents=True, exist_ok=True)
         problem = '' if os.access(path, os.W_OK) else 'Permission denied'
+    except FileExistsError:
+        problem = 'it is a file'
     except OSError as error:
         problem = error.strerror or str(error)
     if problem:

@@ -13,16 +13,16 @@ from ros2_dice.errors import ConfigError, ImageError
 SUFFIXES = ('.bmp', '.gif', '.jpeg', '.jpg', '.png', '.webp')
 
 
-def expand(arguments: Iterable[str]) -> tuple[list[Path], list[ImageError]]:
+def expand(arguments: Iterable[str]) -> tuple[list[Path], dict[str, ImageError]]:
     """
-    Return the files that arguments mean, each once, and what was wrong with the others.
+    Return the files that arguments mean, each once, and what was wrong with other arguments.
 
     Args:
         arguments: files of any name, folders (their pictures, not those in folders below), and
             patterns that the shell left alone.
     """
     files: dict[Path, None] = {}
-    problems: list[ImageError] = []
+    problems: dict[str, ImageError] = {}
     for argument in arguments:
         path = Path(argument)
         if path.is_dir():
@@ -34,9 +34,9 @@ def expand(arguments: Iterable[str]) -> tuple[list[Path], list[ImageError]]:
         else:
             found = [path]  # also one that is missing: reading it says so
         if not found:
-            problems.append(ImageError(
+            problems[argument] = ImageError(
                 f'{argument} holds no picture' if path.is_dir() else f'{argument} matches no file',
-                expected='files that end in ' + ' '.join(SUFFIXES)))
+                expected='files that end in ' + ' '.join(SUFFIXES))
         files.update(dict.fromkeys(found))
     return list(files), problems
 
@@ -46,8 +46,10 @@ def check_out(files: Iterable[Path], out: Path) -> None:
     Refuse a folder of results that holds pictures to estimate: overlays are named like them.
 
     Raises:
-        ConfigError: one of the files lies in `out`.
+        ConfigError: one of the files lies in `out`, or `out` is no folder.
     """
+    if out.exists() and not out.is_dir():
+        raise ConfigError(f'--out {out} is a file', expected='a folder, which may be a new one')
     folder = out.resolve()
     for path in files:
         if path.exists() and folder in (path.parent.resolve(), path.resolve().parent):

@@ -119,7 +119,7 @@ class ClipReader:
             try:
                 pictures = packet.decode()
             except (OSError, av.error.FFmpegError) as error:
-                self._damage(f'a part after picture time {packet.pts} ({_reason(error)})')
+                self._damage(f'a part{_at(packet)} ({_reason(error)})')
                 continue
             for picture in pictures:
                 if isinstance(picture, av.VideoFrame):
@@ -130,6 +130,13 @@ class ClipReader:
 
     def _damage(self, what: str) -> None:
         self._report(f'clip {self.name}: skipped {what}')
+
+
+def _at(packet: av.Packet) -> str:
+    """Return where in the clip a packet belongs, empty where it does not say."""
+    if packet.pts is None or packet.time_base is None:
+        return ''
+    return f' at {float(packet.pts * packet.time_base):.2f} s'
 
 
 def _reason(error: Exception) -> str:

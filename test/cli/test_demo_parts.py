@@ -2,6 +2,7 @@
 """Parts of the demo that need no processes: sources, the summary's arithmetic, sizes."""
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
@@ -125,3 +126,20 @@ def test_a_cut_clip_gives_what_is_there(tmp_path):
     said: list[str] = []
     count = sum(1 for _ in open_source(str(tmp_path / 'cut.mp4'), said.append))
     assert 20 < count < 150
+
+
+def test_a_damaged_part_of_a_clip_is_named_by_its_time(tmp_path):
+    from ros2_dice.render.video import ClipReader
+    from ros2_dice.share import share_folder
+
+    data = bytearray((share_folder() / 'model' / 'sample.mp4').read_bytes())
+    middle = slice(len(data) // 2, len(data) // 2 + 20_000)
+    data[middle] = np.random.default_rng(0).bytes(20_000)
+    (tmp_path / 'damaged.mp4').write_bytes(data)
+    said: list[str] = []
+    with ClipReader(tmp_path / 'damaged.mp4', said.append) as clip:
+        assert 100 < sum(1 for _ in clip) <= 150
+    assert said
+    for line in said:
+        assert re.match(r'clip damaged\.mp4: skipped a part at \d+\.\d\d s \(', line) or (
+            'marks as corrupt' in line)

@@ -46,8 +46,9 @@ def test_what_means_nothing_is_a_problem(pictures: Path) -> None:
     (pictures / 'empty').mkdir()
     files, problems = expand([f'{pictures}/*.webp', str(pictures / 'empty')])
     assert not files
-    assert ['matches no file' in problems[0].what, 'holds no picture' in problems[1].what] \
-        == [True, True]
+    assert [(argument, error.what) for argument, error in problems.items()] == [
+        (f'{pictures}/*.webp', f'{pictures}/*.webp matches no file'),
+        (f'{pictures}/empty', f'{pictures}/empty holds no picture')]
 
 
 def test_equal_stems_get_numbers() -> None:
@@ -64,3 +65,5 @@ def test_a_folder_with_sources_is_refused_also_through_a_link(tmp_path: Path) ->
         with pytest.raises(ConfigError, match='holds the picture x.png'):
             check_out([source], out)
     check_out([source], tmp_path / 'out')
+    with pytest.raises(ConfigError, match=r'x\.png is a file; expected a folder'):
+        check_out([], source)
