@@ -8,11 +8,15 @@ wheel (or of the editable install).
 """
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import shutil
 import subprocess
 import sys
+import sysconfig
 from collections.abc import Iterator, Mapping
+from importlib.metadata import distributions
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -24,6 +28,10 @@ PACKAGE = 'ros2_dice'
 INTERFACES = ('msg', 'srv', 'action')
 SHARED = (*INTERFACES, 'config', 'launch', 'model')
 """Folders that go to share/ros2_dice, beside package.xml."""
+SOURCES = ('CMakeLists.txt', 'package.xml', 'pyproject.toml', 'setup.py', 'cmake', *SHARED)
+"""What the staged result is made from; ros2_dice/ is left out, an editable install has it."""
+REBUILD_VARIABLE = 'ROS2_DICE_REBUILD'
+"""Set it to 1 to compile the messages even if nothing has changed."""
 
 
 def wheels_prefix() -> Path:
@@ -68,6 +76,48 @@ def stage(build_dir: Path) -> Path:
     return staged
 
 
+def file_hashes(folder: Path, names: tuple[str, ...] = ('',)) -> dict[str, str]:
+    """Return the sha256 of each file below some entries of a folder, by its path in there."""
+    found = (path for name in names for path in
+             ([folder / name] if (folder / name).is_file() else (folder / name).rglob('*')))
+    return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
+            for path in sorted(found) if path.is_file() and '__pycache__' not in path.parts}
+
+
+def build_key() -> dict[str, object]:
+    """Return what decides about the staged result: sources, build packages and Python."""
+    tools = sorted(f'{found.name}=={found.version}' for found in distributions()
+                   if found.name.startswith('ros-') or found.name in ('cmake', 'empy', 'numpy'))
+    return {'sources': file_hashes(ROOT, SOURCES), 'tools': tools,
+            'python': sysconfig.get_config_var('EXT_SUFFIX')}
+
+
+def kept_stage(build_dir: Path, kept: Path) -> Path:
+    """
+    Return what `stage` would, from the last time if nothing has changed since.
+
+    Args:
+        build_dir: for compiling.
+        kept: where the result stays for the next time, beside a list of what it was made from
+            and of what is in it.
+    """
+    staged, record = kept / 'stage', kept / 'stage.json'
+    key = build_key()
+    try:
+        known = json.loads(record.read_text())
+    except (OSError, ValueError):
+        known = {}
+    if os.environ.get(REBUILD_VARIABLE, '') in ('', '0') and known.get('key') == key \
+            and known.get('files') == file_hashes(staged):
+        print(f'ros2_dice: messages unchanged, not compiled again ({REBUILD_VARIABLE}=1 does)')
+        return staged
+    shutil.rmtree(kept, ignore_errors=True)
+    kept.mkdir(parents=True)
+    shutil.copytree(stage(build_dir), staged, symlinks=True)
+    record.write_text(json.dumps({'key': key, 'files': file_hashes(staged)}))
+    return staged
+
+
 def replace_folder(source: Path, target: Path) -> None:
     """Put a copy of `source` at `target`; a reader sees the old or the new folder, whole."""
     new = target.with_name(f'.{target.name}.new')
@@ -86,7 +136,9 @@ class BuildInterfaces(build_ext):
 
     def run(self) -> None:
         """Build, and copy the generated package beside our modules."""
-        staged = stage(Path(self.build_temp).resolve() / 'interfaces')
+        build_dir = Path(self.build_temp).resolve() / 'interfaces'
+        staged = kept_stage(build_dir, ROOT / 'build' / 'interfaces') if self.inplace \
+            else stage(build_dir)
         generated = next(staged.glob(f'**/{PACKAGE}/msg/__init__.py')).parents[1]
         target = ROOT / PACKAGE if self.inplace else Path(self.build_lib) / PACKAGE
         target.mkdir(parents=True, exist_ok=True)
@@ -127,14 +179,15 @@ class InterfaceDistribution(Distribution):
         return self.has_data_files()
 
 
-setup(
-    distclass=InterfaceDistribution,
-    # The generated packages of an editable install must not be taken for sources.
-    packages=find_packages(include=[f'{PACKAGE}*'], exclude=[
-        pattern for name in INTERFACES for pattern in (f'{PACKAGE}.{name}', f'{PACKAGE}.{name}.*')
-    ]),
-    data_files=[],  # filled by build_ext
-    # A placeholder: it makes setuptools run build_ext and tag the wheel for this platform.
-    ext_modules=[Extension(f'{PACKAGE}.interfaces', sources=[])],
-    cmdclass={'build_ext': BuildInterfaces},
-)
+if __name__ == '__main__':  # as build backends run this file
+    setup(
+        distclass=InterfaceDistribution,
+        # The generated packages of an editable install must not be taken for sources.
+        packages=find_packages(include=[f'{PACKAGE}*'], exclude=[
+            f'{PACKAGE}.{name}{below}' for name in INTERFACES for below in ('', '.*')
+        ]),
+        data_files=[],  # filled by build_ext
+        # A placeholder: it makes setuptools run build_ext and tag the wheel for this platform.
+        ext_modules=[Extension(f'{PACKAGE}.interfaces', sources=[])],
+        cmdclass={'build_ext': BuildInterfaces},
+    )
