@@ -27,7 +27,7 @@ app = typer.Typer(add_completion=False, no_args_is_help=True, rich_markup_mode='
 EXAMPLES = """
 [bold]Examples[/bold]
 
-  ros2-dice benchmark open                        [dim]the shipped clip, two threads[/dim]
+  ros2-dice benchmark open              [dim]the shipped clip, two threads[/dim]
 
   ros2-dice benchmark open --source talk.mp4 --json open.json
 

@@ -25,13 +25,14 @@ app = typer.Typer(add_completion=False, rich_markup_mode='rich')
 EXAMPLES = """
 [bold]Examples[/bold]
 
-  ros2-dice build-engine                             [dim]for the model named dice[/dim]
+  ros2-dice build-engine                [dim]for the model named dice[/dim]
 
   ros2-dice build-engine --backend openvino --precision bf16
 
-  ros2-dice build-engine --formula                   [dim]with made-up weights, to try it[/dim]
+  ros2-dice build-engine --formula      [dim]with made-up weights, to try it[/dim]
 
-What was built stays; run it again after an interruption and it goes on with the rest.
+What was built stays; run it again after an interruption and it goes on
+with the rest.
 """
 
 

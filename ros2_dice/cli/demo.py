@@ -25,15 +25,16 @@ app = typer.Typer(add_completion=False, rich_markup_mode='rich')
 EXAMPLES = """
 [bold]Examples[/bold]
 
-  ros2-dice demo                                    [dim]the shipped clip, no camera[/dim]
+  ros2-dice demo                                [dim]the shipped clip, no camera[/dim]
 
   ros2-dice demo --source talk.mp4 --out talk_out
 
-  ros2-dice demo --source camera --view             [dim]a webcam, until Ctrl-C[/dim]
+  ros2-dice demo --source camera --view         [dim]a webcam, until Ctrl-C[/dim]
 
-  ros2-dice demo --source bag_folder --realtime     [dim]as a robot would see it[/dim]
+  ros2-dice demo --source bag_folder --realtime [dim]as a robot would see it[/dim]
 
-Leaves overlay.mp4, recording.mcap (for Foxglove, RViz, ros2 bag), summary.json, and log/.
+Leaves overlay.mp4, recording.mcap (for Foxglove, RViz, ros2 bag),
+summary.json, and log/.
 """
 
 

@@ -32,8 +32,8 @@ EXAMPLES = """
 
   ros2-dice estimate photo.jpg --out results --focal 1180 --json
 
-For each picture: NAME.png (overlay), NAME.json, NAME.glb (all meshes), NAME_*.ply (one mesh each,
-with contact and deformation for every vertex).
+For each picture: NAME.png (overlay), NAME.json, NAME.glb (all meshes),
+NAME_*.ply (one mesh each, with contact and deformation for every vertex).
 """
 
 STILL = {'detection.max_persons': 8, 'tracking.enabled': False, 'smoothing.enabled': False,

@@ -19,13 +19,15 @@ DEFAULT_NAME, STANDIN_NAME = 'dice', 'dice_standin'
 EXAMPLES = """
 [bold]Examples[/bold]
 
-  ros2-dice import --from dice_files                 [dim]all official files in one folder[/dim]
+  ros2-dice import --from dice_files    [dim]all official files in one folder[/dim]
 
-  ros2-dice import --checkpoint model.bin --mano MANO_RIGHT.pkl --flame generic_model.pkl
-    --landmarks landmark_embedding.npy --neck neck_idx.npy
-    --hand-transforms hand_mesh_transforms.pt --head-transforms head_mesh_transforms.pt
+  ros2-dice import --checkpoint model.bin \\
+    --mano MANO_RIGHT.pkl --flame generic_model.pkl \\
+    --landmarks landmark_embedding.npy --neck neck_idx.npy \\
+    --hand-transforms hand_mesh_transforms.pt \\
+    --head-transforms head_mesh_transforms.pt
 
-  ros2-dice import --stand-ins --verify              [dim]without any licensed file[/dim]
+  ros2-dice import --stand-ins --verify [dim]without any licensed file[/dim]
 
 docs/bring_your_own_weights.md says where each file is to be had.
 """

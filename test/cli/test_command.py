@@ -46,6 +46,25 @@ def test_every_verb_has_help(verb: str, capsys: pytest.CaptureFixture[str]) -> N
     assert f'ros2-dice {verb}' in capsys.readouterr().out
 
 
+COMMANDS = [*((verb,) for verb in VERBS), ('assets', 'pull'), ('benchmark', 'open'),
+            ('benchmark', 'dice'), ('evaluate', 'labelled')]
+
+
+@pytest.mark.parametrize('words', COMMANDS, ids=' '.join)
+def test_examples_fit_a_terminal_of_80_columns(
+        words: tuple[str, ...], capsys: pytest.CaptureFixture[str],
+        monkeypatch: pytest.MonkeyPatch) -> None:
+    """A line that wraps can't be pasted."""
+    said = {}
+    for columns in ('80', '200'):
+        monkeypatch.setenv('COLUMNS', columns)
+        monkeypatch.setattr('typer.rich_utils.MAX_WIDTH', int(columns))
+        assert run(*words, '--help') == 0
+        _, _, examples = capsys.readouterr().out.partition('Examples')
+        said[columns] = [line.rstrip() for line in examples.splitlines()]
+    assert said['80'] == said['200']
+
+
 def test_unknown_verbs_and_options_are_usage_errors(capsys: pytest.CaptureFixture[str]) -> None:
     assert run('guess') == 2
     assert 'guess' in capsys.readouterr().err
