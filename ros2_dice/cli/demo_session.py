@@ -212,10 +212,12 @@ class Session:
         node, = processes({'model': self._plan.model, 'image_transport': self._plan.transport,
                            'respawn': 'false'})
         paced: dict[str, Value] = {} if self._plan.realtime else {
-            'input.reliable': True, 'input.queue_depth': 10, 'input.max_age': 0.0,
-            'tracking.deterministic_ids': True}
+            'input.reliable': True, 'input.queue_depth': 10, 'tracking.deterministic_ids': True}
+        # The images of a bag have the stamps of the day on which it was recorded.
+        age: dict[str, Value] = {} if self._plan.live else {'input.max_age': 0.0}
         chosen: dict[str, Value] = {
-            **paced, 'detection.max_persons': self._plan.max_persons, **self._plan.parameters}
+            **paced, **age, 'detection.max_persons': self._plan.max_persons,
+            **self._plan.parameters}
         return dataclasses.replace(node, parameters=(*node.parameters, chosen),
                                    environment=self._environment())
 

@@ -172,6 +172,14 @@ def test_realtime_counts_add_up(pictures: Path, tmp_path: Path):
     assert summary['received'] <= summary['sent'] == 4
 
 
+def test_a_bag_plays_in_real_time_whatever_its_age(paced: Path, tmp_path: Path):
+    done = demo('--source', paced / 'recording.mcap', '--out', tmp_path, '--realtime', '--json')
+    assert done.returncode == 0, done.stderr
+    summary = json.loads(done.stdout)
+    assert summary['received'] == summary['processed'] + summary['dropped']
+    assert summary['published'] == summary['processed'] >= 1
+
+
 @pytest.mark.parametrize(('name', 'content', 'said'), [
     ('missing.mp4', None, 'no such file'),
     ('text.mp4', b'not a clip', 'readable video'),
