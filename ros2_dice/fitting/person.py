@@ -101,7 +101,8 @@ class PersonFitter:
         Return everybody's bodies, sorted by person_id.
 
         Who was there and is not seen now is predicted for tracking.timeout seconds, then
-        forgotten; at once where detection.max_persons others are seen (a cut in the film).
+        forgotten; at once where detection.max_persons others are seen (a cut in the film), and a
+        hand at once where a new one of its person and side is seen: it moved too fast to follow.
         Landmarks that are not finite count as not seen.
         """
         self.stage_times_s = {'head_fit': self._early_s[0], 'hand_fit': 0.0,
@@ -134,7 +135,9 @@ class PersonFitter:
             prior = self._scale.hand(person.head.log_scale if person.head else None)
             hands[hand.hand_id] = track.measure(hand, context, prior)
         for hand_id in sorted(person.hands.keys() - hands.keys()):
-            predicted = person.hands[hand_id].predict(context)
+            track = person.hands[hand_id]
+            again = any(track.is_found_as(person.hands[name]) for name in hands)
+            predicted = None if again else track.predict(context)
             if predicted is None:
                 del person.hands[hand_id]
             else:

@@ -169,6 +169,7 @@ class HandTrack:
         self._kept = False
         self._held_rad = math.inf
         self._last: FittedHand | None = None
+        self._began_ns = 0
 
     @property
     def _settled(self) -> bool:
@@ -179,6 +180,8 @@ class HandTrack:
         dt_s = self._clock.step(context)
         if dt_s is None:
             self._filter = HandFilter()
+        if not self._frame:
+            self._began_ns = context.stamp_ns
         self._frame += 1
         self._held_rad = HELD_RAD * math.sqrt((dt_s or NOMINAL_DT_S) / NOMINAL_DT_S) \
             if context.smoothing.enabled else math.inf
@@ -216,6 +219,12 @@ class HandTrack:
             return None
         return replace(self._last, state=self._filter.coast(gap_s), measured=State.PREDICTED,
                        fit=None, observation=None)
+
+    def is_found_as(self, other: HandTrack) -> bool:
+        """Whether another track began on this side after this one was lost: the same hand."""
+        return (self._last is not None and other._last is not None
+                and self._last.body.left == other._last.body.left
+                and self._clock.stamp_ns is not None and other._began_ns > self._clock.stamp_ns)
 
     def _best_side(self, hand: TrackedHand, context: Context, prior: SizePrior,
                    warm: bool) -> _Side:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 from ros2_dice.landmarks.belief import Belief
 from ros2_dice.landmarks.crop import Region
+from ros2_dice.landmarks.face import FaceObservation
 from ros2_dice.landmarks.find_face import FoundFace, same_face
 from ros2_dice.landmarks.find_hand import FoundHand, same_hand
 from ros2_dice.landmarks.hand import HandObservation
 from ros2_dice.landmarks.ids import IdSource
+from ros2_dice.landmarks.mistaken import is_part_of_hand
 from ros2_dice.landmarks.persons import FaceTrack, HandTrack, Person, distance_in_faces
 from ros2_dice.landmarks.proportion import log_depth_ratio
 from ros2_dice.landmarks.regions import distance_over_size
@@ -40,6 +43,15 @@ class Crowd:
         """End all tracks."""
         self.persons = []
 
+    def end_faces_in_hands(self, kept: Sequence[FaceTrack]) -> None:
+        """End new faces that a hand of this frame explains; those in `kept` are not new."""
+        for person in self.persons:
+            face = person.face
+            if face is not None and not any(face is track for track in kept) \
+                    and self._is_in_hand(face.last):
+                person.face = None
+        self.persons = [person for person in self.persons if person.face or person.hands]
+
     def add_face(self, found: FoundFace, stamp_ns: int, most: int, *, proven: bool) -> None:
         """
         Give a face to the person who lost it, to one without, or to a new one.
@@ -48,6 +60,8 @@ class Crowd:
             most: how many people are followed.
             proven: it needs no proof by further frames.
         """
+        if self._is_in_hand(found.face):
+            return
         track = FaceTrack(found.face, stamp_ns, Belief(found.quality, proven))
         for person in self.persons:
             if person.face and person.face.misses and same_face(
@@ -86,6 +100,10 @@ class Crowd:
         track = HandTrack(self._ids.new(), hand, stamp_ns, Belief(found.quality, proven))
         track.vote.add(hand.right_probability)
         person.hands.append(track)
+
+    def _is_in_hand(self, face: FaceObservation) -> bool:
+        return any(is_part_of_hand(face, hand.last)
+                   for person in self.persons for hand in person.hands if not hand.misses)
 
     def _owner(self, hand: HandObservation) -> Person | None:
         """

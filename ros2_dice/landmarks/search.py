@@ -74,6 +74,7 @@ class Searcher:
         most = settings.integer('detection.max_persons')
         stamp_ns = frame.stamp_ns
         self._hands.patient = patient
+        followed = [person.face for person in crowd.persons if person.face is not None]
         for found in self._faces.thorough(
                 frame, settings.number('detection.face_threshold'), most,
                 patient=patient):
@@ -97,6 +98,7 @@ class Searcher:
         if patient and (_needy(crowd, 1) or not faces):
             add(self._hands.at_bodies(frame, most, crowd.hand_regions(), faces,
                                       threshold))
+        crowd.end_faces_in_hands(followed)
         self._hands.patient = False
 
 

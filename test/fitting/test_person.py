@@ -166,6 +166,30 @@ def test_lost_hand_is_predicted_then_forgotten(bodies: OpenBodies, scenes: list[
     assert states[-1] == []
 
 
+def test_a_lost_hand_that_is_found_elsewhere_leaves_no_ghost(
+        bodies: OpenBodies, scenes: list[Scene]) -> None:
+    """A new hand of the lost one's side is that hand; one of the other side is not."""
+    fitter = PersonFitter(bodies, Settings())
+    run(fitter, scenes[0], bodies, 10)
+    seen = observe(scenes[0], bodies, np.random.default_rng(0), 1.0)
+    stale = replace(seen.hands[0], fresh=False)
+    found = replace(seen.hands[0], hand_id='h0001')
+    person = fitter.fit([replace(seen, hands=(stale, found))], CAMERA, 10 * FRAME_NS)[0]
+    assert [hand.hand_id for hand in person.hands] == ['h0001']
+    person = fitter.fit([replace(seen, hands=(stale, found))], CAMERA, 11 * FRAME_NS)[0]
+    assert [hand.hand_id for hand in person.hands] == ['h0001']
+
+    fitter = PersonFitter(bodies, Settings())
+    run(fitter, scenes[0], bodies, 10)
+    mirrored = found.observation.points_px * (-1, 1) + (CAMERA.width_px, 0)
+    other = replace(found, observation=replace(
+        found.observation, points_px=mirrored.astype(np.float32),
+        world_m=found.observation.world_m * np.array((-1, 1, 1), np.float32),
+        right_probability=1 - found.observation.right_probability))
+    person = fitter.fit([replace(seen, hands=(stale, other))], CAMERA, 10 * FRAME_NS)[0]
+    assert [hand.measured for hand in person.hands] == [State.PREDICTED, State.MEASURED]
+
+
 def test_a_stale_observation_counts_as_not_seen(bodies: OpenBodies, scenes: list[Scene]) -> None:
     fitter = PersonFitter(bodies, Settings())
     run(fitter, scenes[0], bodies, 3)

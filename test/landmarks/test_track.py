@@ -282,6 +282,27 @@ def test_nose_is_no_hand() -> None:
     assert Stage(tiny).look(30)[0].hands == ()
 
 
+@pytest.mark.parametrize(('size', 'found'), [(60.0, False), (230.0, True)])
+def test_a_palm_is_no_face(size: float, found: bool) -> None:
+    """What looks like a small face far behind the hand that it lies in is the hand itself."""
+    scene = Scene([Thing(310, 260, size)], [Thing(320, 240, 200)])
+    stage = Stage(scene)
+    assert [person.face is not None for person in stage.look()] == [found]
+    assert [person.face is not None for person in stage.look(20)] == [found]
+
+
+def test_a_followed_face_stays_behind_a_hand() -> None:
+    """A hand that comes before a face and hides it does not end it."""
+    scene = Scene([Thing(310, 260, 60)])
+    stage = Stage(scene)
+    name = stage.look(3)[0].person_id
+    scene.hands.append(Thing(320, 240, 200))
+    seen = stage.look(10)
+    assert [person.person_id for person in seen] == [name]
+    assert seen[0].face is not None
+    assert len(seen[0].hands) == 1
+
+
 @pytest.mark.parametrize(('hands', 'expected'), [
     ('both', [Handedness.RIGHT, Handedness.LEFT]), ('left', [Handedness.LEFT]),
     ('right', [Handedness.RIGHT])])
