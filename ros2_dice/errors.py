@@ -41,6 +41,12 @@ class DiceError(Exception):
         return line
 
 
+def why(error: BaseException) -> str:
+    """Return the reason of an error of another library, short enough for one of ours."""
+    reason = getattr(error, 'strerror', None) or str(error).partition('\n')[0]
+    return reason or type(error).__name__
+
+
 def install_hint(extra: str) -> str:
     """
     Return the next step of somebody who lacks an extra of pyproject.toml.

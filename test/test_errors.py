@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from ros2_dice.errors import DiceError
+from ros2_dice.errors import DiceError, why
 
 
 @pytest.mark.parametrize(('parts', 'line'), [
@@ -19,3 +19,11 @@ from ros2_dice.errors import DiceError
 def test_the_parts_become_one_line(parts: dict[str, Any], line: str) -> None:
     error = DiceError('the thing', **parts)
     assert str(error) == error.text() == line
+
+
+@pytest.mark.parametrize(('error', 'reason'), [
+    (FileNotFoundError(2, 'No such file or directory', 'x.npz'), 'No such file or directory'),
+    (ValueError('bad magic\nand more of it'), 'bad magic'), (EOFError(), 'EOFError'),
+])
+def test_the_reason_of_a_foreign_error_is_short(error: Exception, reason: str) -> None:
+    assert why(error) == reason

@@ -10,7 +10,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal, cast
 
-from ros2_dice.errors import AssetError
+from ros2_dice.errors import AssetError, why
 from ros2_dice.share import share_folder
 
 if sys.version_info >= (3, 11):
@@ -94,7 +94,7 @@ def load_manifest(path: Path | None = None) -> Mapping[str, Asset]:
     try:
         data = tomllib.loads(path.read_text(encoding='utf-8'))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise AssetError(f'manifest {path.name}', got=str(error), expected='a readable TOML file',
+        raise AssetError(f"manifest {path.name} can't be read: {why(error)}", expected='TOML',
                          next_step='install the package again') from error
     rows: dict[str, Asset] = {}
     try:

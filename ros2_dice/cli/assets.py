@@ -54,14 +54,14 @@ def table(context: typer.Context, directory: Directory = '', check: Check = Fals
         document = {'directory': str(data_folder(directory)), 'assets': rows, 'models': models}
         typer.echo(json.dumps(document, indent=2))
         return
-    from rich.box import SIMPLE
+    from rich.box import SIMPLE_HEAD
     from rich.console import Console
     from rich.table import Column, Table
 
     view = Table(Column('name', no_wrap=True), 'for', 'state', Column('MB', justify='right'),
-                 Column('licence', overflow='fold'), 'from', box=SIMPLE)
+                 'licence', 'from', box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
     for row in rows:
-        size = f'{row["size_bytes"] / 1e6:.1f}' if row['size_bytes'] else ''
+        size = f'{max(row["size_bytes"] / 1e6, 0.1):.1f}' if row['size_bytes'] else ''
         view.add_row(row['name'], row['estimator'],
                      f'[{STYLES[row["state"]]}]{row["state"]}[/]', size, row['licence'],
                      ORIGINS[row['kind']])

@@ -22,9 +22,10 @@ def parameters(
     from ros2_dice.parameters import PARAMETERS, yaml_text
 
     if as_yaml:
-        if prefix:
-            raise ConfigError(f'--yaml together with {prefix}', expected='one or the other: the '
-                              'file is complete')
+        if prefix or as_json:
+            raise ConfigError(f'--yaml together with {prefix or "--json"}',
+                              expected='one or the other'
+                              + (': the file is complete' if prefix else ''))
         typer.echo(yaml_text(), nl=False)
         return
     rows = [row for row in PARAMETERS.values() if row.name.startswith(prefix)]

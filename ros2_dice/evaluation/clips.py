@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ros2_dice.errors import ImageError
-from ros2_dice.render.video import picture_pixels
+from ros2_dice.render.video import clip_error, picture_pixels
 from ros2_dice.types import Frame
 
 _FALLBACK_RATE = Fraction(30)
@@ -56,8 +56,7 @@ def clip_frames(path: str | Path, limit: int = 0) -> Iterator[npt.NDArray[np.uin
                     return
                 yield picture_pixels(picture, 'rgb24')
     except (av.error.FFmpegError, OSError, IndexError) as error:
-        raise ImageError(f'clip {Path(path).name}', got=str(error),
-                         expected='a video that FFmpeg can decode') from error
+        raise clip_error(path, error) from error
 
 
 def clip_rate_hz(path: str | Path) -> float:
@@ -74,8 +73,7 @@ def clip_rate_hz(path: str | Path) -> float:
         with av.open(str(path)) as container:
             return float(container.streams.video[0].average_rate or _FALLBACK_RATE)
     except (av.error.FFmpegError, OSError, IndexError) as error:
-        raise ImageError(f'clip {Path(path).name}', got=str(error),
-                         expected='a video that FFmpeg can decode') from error
+        raise clip_error(path, error) from error
 
 
 def load_clip(path: str | Path, file: Path, *, limit: int = 0,

@@ -191,7 +191,7 @@ def _mapped(path: Path, shape: tuple[int, ...]) -> npt.NDArray:
     try:
         values = np.load(_there(path), mmap_mode='r', allow_pickle=False)
     except (OSError, ValueError) as error:
-        raise ConfigError(f'Decaf data set: {path.name}', got=str(error),
+        raise ConfigError(f'Decaf data set: {path.name}', state='not to be read as an array',
                           expected='a .npy file of numbers', next_step=_NEXT) from error
     if values.shape[1:] != shape:
         raise ConfigError(f'Decaf data set: {path.name}', got=values.shape,

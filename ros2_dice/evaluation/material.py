@@ -15,7 +15,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from ros2_dice.errors import ConfigError
+from ros2_dice.errors import ConfigError, why
 
 VARIABLE = 'ROS2_DICE_MATERIAL'
 ANSWERS = ('yes', 'no')
@@ -134,7 +134,7 @@ def load_material(folder: str | Path = '') -> Material:
     try:
         data = json.loads((root / 'labels.json').read_text(encoding='utf-8'))
     except (OSError, ValueError) as error:
-        raise ConfigError('labels.json', got=str(error), expected='a JSON file',
+        raise ConfigError(f"labels.json can't be read: {why(error)}", expected='a JSON file',
                           next_step=_FORMAT) from error
     if not isinstance(data, Mapping) or not ({'images', 'videos'} & data.keys()):
         raise ConfigError('labels.json', state=type(data).__name__,

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
-from ros2_dice.errors import EstimatorError
+from ros2_dice.errors import EstimatorError, why
 
 _SCRIPT = Path(__file__).with_name('peer_mediapipe.py')
 _ROS_TRAPS = ('_ROS_WHEELS_BOOTSTRAP_COMPLETE', 'LD_LIBRARY_PATH', 'PYTHONPATH', 'PYTHONHOME')
@@ -56,7 +56,7 @@ class Peer:
                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._complaints,
                 text=True, env=environment)
         except OSError as error:
-            raise EstimatorError("the peer's Python", got=str(error),
+            raise EstimatorError(f"the peer's Python {python} does not start: {why(error)}",
                                  expected='an interpreter with mediapipe',
                                  next_step=_INSTALL) from error
         self.description = self._answer()

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ros2_dice.errors import ConfigError
+from ros2_dice.errors import ConfigError, why
 from ros2_dice.types import FloatArray
 
 FORMAT = 'ros2_dice predictions 1'
@@ -77,8 +77,12 @@ def load_predictions(path: Path) -> Predictions:
     try:
         with np.load(path, allow_pickle=False) as file:
             arrays = dict(file)
-    except (OSError, ValueError, EOFError, TypeError, AttributeError) as error:
-        raise ConfigError(f'predictions {path.name}', got=str(error) or type(error).__name__,
+    except OSError as error:
+        raise ConfigError(f"predictions {path.name} can't be read: {why(error)}",
+                          expected='an .npz file', next_step=_NEXT) from error
+    except (ValueError, EOFError, TypeError, AttributeError) as error:
+        # numpy's own words advise to unpickle it
+        raise ConfigError(f'predictions {path.name}', state='no file of plain arrays',
                           expected='an .npz file without pickled objects',
                           next_step=_NEXT) from error
     if str(arrays.pop('format', '')) != FORMAT:

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from ros2_dice.errors import ImageError
+from ros2_dice.errors import ImageError, why
 
 if TYPE_CHECKING:
     import av
@@ -69,10 +69,7 @@ class ClipReader:
             self._container = av.open(str(path))
             self._stream = self._container.streams.video[0]
         except (OSError, av.error.FFmpegError, IndexError) as error:
-            reason = 'no pictures in it' if isinstance(error, IndexError) else (
-                getattr(error, 'strerror', None) or type(error).__name__)
-            raise ImageError(f'clip {self.name}', got=reason, expected='a readable video',
-                             next_step='does it play elsewhere?') from error
+            raise clip_error(path, error) from error
         rate = self._stream.average_rate or self._stream.guessed_rate
         self.rate_hz = float(rate) if rate else 30.0
         self.frame_count = self._stream.frames
@@ -114,12 +111,12 @@ class ClipReader:
             except StopIteration:
                 return
             except (OSError, av.error.FFmpegError) as error:
-                self._damage(f'the rest of it ({_reason(error)})')
+                self._damage(f'the rest of it ({why(error)})')
                 return
             try:
                 pictures = packet.decode()
             except (OSError, av.error.FFmpegError) as error:
-                self._damage(f'a part{_at(packet)} ({_reason(error)})')
+                self._damage(f'a part{_at(packet)} ({why(error)})')
                 continue
             for picture in pictures:
                 if isinstance(picture, av.VideoFrame):
@@ -139,8 +136,11 @@ def _at(packet: av.Packet) -> str:
     return f' at {float(packet.pts * packet.time_base):.2f} s'
 
 
-def _reason(error: Exception) -> str:
-    return getattr(error, 'strerror', None) or type(error).__name__
+def clip_error(path: str | Path, error: Exception) -> ImageError:
+    """Return what to raise when FFmpeg refuses a clip; an IndexError = it has no pictures."""
+    reason = 'no pictures in it' if isinstance(error, IndexError) else why(error)
+    return ImageError(f"clip {Path(path).name} can't be read: {reason}",
+                      expected='a video that FFmpeg can decode')
 
 
 class ClipWriter:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ros2_dice.errors import ConfigError, ImageError, install_hint
+from ros2_dice.errors import ConfigError, ImageError, install_hint, why
 from ros2_dice.share import share_folder
 
 if TYPE_CHECKING:
@@ -176,8 +176,7 @@ class BagReader:
             self._reader = Reader(self._path)
             self._reader.open()
         except Exception as error:  # rosbags raises many kinds for files that are no bags
-            raise ImageError(f'recording {self._path.name}',
-                             got=str(error) or type(error).__name__,
+            raise ImageError(f"recording {self._path.name} can't be read: {why(error)}",
                              expected='an MCAP or db3 file or a rosbag2 folder') from error
 
     def __enter__(self) -> BagReader:

@@ -107,6 +107,8 @@ def test_parameters_as_table_json_and_yaml(capsys: pytest.CaptureFixture[str]) -
     assert [row['name'] for row in rows] == [n for n in PARAMETERS if n.startswith('tracking')]
     assert run('parameters', 'zzz') == 1
     assert "no parameter begins with 'zzz'" in capsys.readouterr().err
+    assert run('parameters', '--json', '--yaml') == 1
+    assert '--yaml together with --json' in capsys.readouterr().err
     assert run('parameters', 'contact', '--yaml') == 1
     assert 'one or the other' in capsys.readouterr().err
     assert run('parameters', '--yaml') == 0
