@@ -33,6 +33,10 @@ MANIFEST = 'manifest.json'
 WEIGHTS, REFERENCE, HAND, HEAD = ('network.safetensors', 'reference.npz', 'mano.npz', 'flame.npz')
 FILES = (WEIGHTS, REFERENCE, HAND, HEAD)
 _MAX_MANIFEST_BYTES = 1 << 22
+_ENTRIES = {'stand_in': bool, 'note': str, 'weights_hash': str, 'sources': dict, 'facts': dict,
+            'dropped': dict, 'missing': list}
+_ROW = {'option', 'what', 'needed', 'instead'}
+"""Of what is missing."""
 _PLAIN_NAME = re.compile(r'[A-Za-z0-9][A-Za-z0-9_-]{0,63}')
 _STAGING_PREFIX = '.import-'
 _LOCK, _BEFORE = 'lock', 'before'
@@ -85,6 +89,8 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         rows = document['files'].items()
         whole = all(name in FILES and type(row['size_bytes']) is int
                     and re.fullmatch('[0-9a-f]{64}', row['sha256']) for name, row in rows)
+        whole = whole and all(type(document[key]) is kind for key, kind in _ENTRIES.items())
+        whole = whole and all(row.keys() >= _ROW for row in document['missing'])
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise AssetError(f'{MANIFEST} of {folder.name} is damaged: {type(error).__name__}',
                          next_step=f'import again: ros2-dice import --name {folder.name}'

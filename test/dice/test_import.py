@@ -30,7 +30,14 @@ from ros2_dice.dice import (  # noqa: E402
     standin_head,
     standin_references,
 )
-from ros2_dice.dice.folder import FILES, MANIFEST, new_folder  # noqa: E402
+from ros2_dice.dice.folder import (  # noqa: E402
+    FILES,
+    FORMAT,
+    KIND,
+    MANIFEST,
+    manifest_text,
+    new_folder,
+)
 from ros2_dice.dice.importing import import_model  # noqa: E402
 from ros2_dice.dice.sources import NEEDED, SOURCES, find_sources  # noqa: E402
 from ros2_dice.errors import AssetError  # noqa: E402
@@ -258,3 +265,19 @@ def test_imported_models_are_found(tmp_path: Path) -> None:
         (tmp_path / 'models' / name).mkdir(parents=True)
     assert [path.name for path in imported_folders(tmp_path)] == ['a', 'b']
     assert check_imported(tmp_path / 'models' / 'a').state is ModelState.CORRUPTED
+
+
+@pytest.mark.parametrize('lacking', [
+    ('note',), ('stand_in',), ('sources', 'missing'), ('weights_hash',), ('facts', 'dropped')])
+def test_a_manifest_of_another_making_is_named_not_raised(lacking: tuple[str, ...],
+                                                          tmp_path: Path) -> None:
+    """Its own hash is right: assets and doctor go on, and say what to do."""
+    document = {'format': FORMAT, 'kind': KIND, 'files': {}, 'stand_in': False, 'note': '',
+                'weights_hash': '', 'sources': {}, 'facts': {}, 'dropped': {}, 'missing': []}
+    (tmp_path / MANIFEST).write_text(manifest_text(
+        {key: value for key, value in document.items() if key not in lacking}))
+    status = check_imported(tmp_path)
+    assert status.state is ModelState.CORRUPTED
+    assert 'ros2-dice import' in status.next_step
+    (tmp_path / MANIFEST).write_text(manifest_text(document))
+    assert check_imported(tmp_path).state is ModelState.INCOMPLETE
