@@ -27,4 +27,6 @@ endfunction()
 cmake_language(DEFER DIRECTORY "${CMAKE_SOURCE_DIR}" CALL ros_wheels_drop_missing_includes)
 
 # In a virtual environment the executables must run under its own Python.
-set(EXECUTABLE_TEMPLATE cmake/executable_wheels.py.in)
+if(NOT EXECUTABLE_TEMPLATE)
+  set(EXECUTABLE_TEMPLATE cmake/executable_wheels.py.in)
+endif()

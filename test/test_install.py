@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from source_copy import copy_source
 
 ROOT = Path(__file__).resolve().parents[1]
 pytestmark = [pytest.mark.install, pytest.mark.timeout(1200)]
@@ -52,11 +52,7 @@ def environment(tmp_path_factory):
     """Give the Python of a new environment with this package, built from a copy of the tree."""
     folder = tmp_path_factory.mktemp('install')
     source = folder / 'source'
-    shutil.copytree(ROOT, source, ignore=shutil.ignore_patterns(
-        '.git', '.venv', '.*_cache', '.hypothesis', '__pycache__', '*.egg-info', '*.so', 'build',
-        'dist', 'out', 'install', 'log'))
-    for kind in ('msg', 'srv', 'action'):
-        shutil.rmtree(source / 'ros2_dice' / kind, ignore_errors=True)
+    copy_source(source)
     clean = {name: value for name, value in os.environ.items() if name not in (
         'LD_LIBRARY_PATH', '_ROS_WHEELS_BOOTSTRAP_COMPLETE', 'AMENT_PREFIX_PATH', 'PYTHONPATH')}
     subprocess.run([sys.executable, '-m', 'venv', folder / 'venv'], check=True, env=clean)
