@@ -65,7 +65,7 @@ def test_replay_at_a_rate_is_real_time(pictures):
 
 
 @pytest.mark.parametrize(('given', 'named'), [
-    ({}, 'bag and images'), ({'images': 'a', 'bag': 'b'}, 'bag and images'),
+    ({}, 'neither bag nor images'), ({'images': 'a', 'bag': 'b'}, 'both bag and images'),
     ({'images': 'none.mp4'}, 'none.mp4'), ({'image': 'x'}, 'image'),
     ({'images': '.', 'rate': 'fast'}, 'rate'), ({'images': '.', 'rate': '-1'}, 'rate'),
     ({'images': '.', 'rate': 'nan'}, 'rate')])

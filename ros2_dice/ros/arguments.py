@@ -74,7 +74,8 @@ def check_arguments(given: Mapping[str, str],
     words: dict[str, str] = {}
     for name, value in given.items():
         if name not in table:
-            raise ConfigError(f'argument {name}', expected=f'one of {", ".join(table)}')
+            raise ConfigError(f'argument {name}', state='unknown',
+                              expected=f'one of {", ".join(table)}')
         if value == '':
             continue
         choices = table[name].choices

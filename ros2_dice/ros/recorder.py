@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import cv2
+from rclpy.exceptions import ParameterException
 from rclpy.node import Node
 from rclpy.serialization import deserialize_message, serialize_message
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
@@ -182,7 +183,7 @@ def main(words: list[str] | None = None) -> int:
                 node.report()
             node.drain(running.step)
             node.finish()
-        except DiceError as error:
+        except (DiceError, ParameterException) as error:
             print(f'recorder: {error}', file=sys.stderr)
             return 1
     return 0

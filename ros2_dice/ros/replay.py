@@ -52,7 +52,10 @@ def replay_processes(given: Mapping[str, str]) -> list[Process]:
     words = check_arguments(given, REPLAY_ARGUMENTS)
     inputs = [words[name] for name in ('bag', 'images') if name in words]
     if len(inputs) != 1:
-        raise ConfigError('arguments bag and images', got=inputs, expected='exactly one of them')
+        raise ConfigError('both bag and images were given' if inputs
+                          else 'neither bag nor images was given',
+                          expected='one of them: what to play',
+                          next_step='bag:=FOLDER_OR_MCAP, or images:=PICTURES_OR_CLIP')
     path = Path(inputs[0]).expanduser().resolve()
     if not path.exists():
         raise ConfigError('bag or images', got=inputs[0], expected='a file or folder that exists')

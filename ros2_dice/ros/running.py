@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import sys
 from types import TracebackType
 from typing import TypeVar
 
@@ -10,6 +11,8 @@ import rclpy
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
+
+from ros2_dice.ros.processes import REFUSED
 
 NodeType = TypeVar('NodeType', bound=Node)
 
@@ -21,6 +24,8 @@ class Running:
     rclpy's own handlers shut the context down under a running callback, whose next publish()
     then raises. These only take note, and `step` tells it between callbacks. At the end the
     executor goes first, then the node, then rclpy.
+
+    Arguments that ROS can't parse end the process at its start, with one line.
 
     Args:
         words: the command line, None = that of this process.
@@ -34,7 +39,16 @@ class Running:
     def __enter__(self) -> Running:
         self._handlers = {number: signal.signal(number, self._ask)
                           for number in (signal.SIGINT, signal.SIGTERM)}
-        rclpy.init(args=self._words, signal_handler_options=SignalHandlerOptions.NO)
+        try:
+            rclpy.init(args=self._words, signal_handler_options=SignalHandlerOptions.NO)
+        except RuntimeError as error:  # RCLError is one
+            reason = str(error).partition("Couldn't parse ")[2]
+            if not reason:
+                raise
+            # Without the places in rcl's sources; started again, it would only refuse again.
+            print(f"ROS arguments refused: can't parse {reason.partition(', at /')[0]}",
+                  file=sys.stderr)
+            raise SystemExit(REFUSED) from None
         self._executor = SingleThreadedExecutor()
         return self
 

@@ -20,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 from rclpy.duration import Duration
 from rclpy.event_handler import QoSSubscriptionMatchedInfo, SubscriptionEventCallbacks
+from rclpy.exceptions import ParameterException
 from rclpy.node import Node
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
@@ -242,7 +243,7 @@ def main(words: list[str] | None = None) -> int:
             node = running.add(SourceNode())
             problem = node.run(running.step)
             node.finish()
-        except DiceError as error:
+        except (DiceError, ParameterException) as error:
             problem = str(error)
     if problem:
         print(f'source: {problem}', file=sys.stderr)

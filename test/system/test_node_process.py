@@ -25,7 +25,7 @@ from sensor_msgs.msg import Image
 from ros2_dice.assets import data_folder, missing_assets
 from ros2_dice.msg import Contact, ContactArray, HandFaceMeshArray, MeshTopologyArray
 from ros2_dice.ros import qos
-from ros2_dice.ros.processes import Process, executable, stop
+from ros2_dice.ros.processes import REFUSED, Process, executable, stop
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -150,6 +150,30 @@ def test_a_wrong_parameter_file_is_refused(start, tmp_path, line, words):
     for word in words:
         assert word in text
     assert 'Traceback' not in text
+
+
+@pytest.mark.parametrize(('words', 'said'), [
+    (['-r', '__node:=a b'], "remap rule: '-r __node:=a b'"),
+    (['--params-file', '/nonexistent.yaml'], "params file: '--params-file /nonexistent.yaml'"),
+])
+def test_words_that_ros_can_not_read_are_refused_in_one_line(start, words, said):
+    """Status 2 keeps the launch file from starting it again and again."""
+    process = start(fake(*words), **PIPES)
+    text, _ = process.communicate(timeout=90)
+    assert process.returncode == REFUSED, text
+    assert f"ROS arguments refused: can't parse {said}" in text
+    assert 'Traceback' not in text
+
+
+def test_a_parameter_of_the_recorder_of_another_type_is_named(start, tmp_path):
+    words = ['-p', 'jpeg_quality:=high', '-p', f'path:={tmp_path / "a.mcap"}']
+    process = start([sys.executable, '-m', 'ros2_dice.ros.recorder', '--ros-args', *words],
+                    **PIPES)
+    text, _ = process.communicate(timeout=90)
+    assert process.returncode == 1
+    assert "recorder: Trying to set parameter 'jpeg_quality' to 'high'" in text
+    assert 'Traceback' not in text
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.fixture
