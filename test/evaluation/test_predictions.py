@@ -145,6 +145,23 @@ def test_other_files_are_refused(tmp_path: Path):
         load_predictions(tmp_path / 'x.npy')
 
 
+@pytest.mark.parametrize('damage', ['cut', 'flip'])
+def test_a_damaged_file_is_refused_wherever_it_is_damaged(tmp_path: Path, truth: Predictions,
+                                                          damage: str):
+    path = tmp_path / 'ours.npz'
+    save_predictions(path, 'ours', truth.frames, truth.arrays)
+    data = path.read_bytes()
+    refused = 0
+    for at in range(0, len(data), max(1, len(data) // 60)):
+        path.write_bytes(data[:at] if damage == 'cut'
+                         else data[:at] + bytes([data[at] ^ 0x55]) + data[at + 1:])
+        try:
+            load_predictions(path)
+        except ConfigError:
+            refused += 1
+    assert refused > (50 if damage == 'cut' else 25)
+
+
 def test_the_command_needs_one_truth(tmp_path: Path, truth: Predictions, capsys):
     from ros2_dice.cli.main import main
 
