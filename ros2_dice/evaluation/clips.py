@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ros2_dice.errors import ImageError
-from ros2_dice.render.video import clip_error, picture_pixels
+from ros2_dice.render.video import clip_error, open_clip, picture_pixels
 from ros2_dice.types import Frame
 
 _FALLBACK_RATE = Fraction(30)
@@ -45,11 +45,10 @@ def clip_frames(path: str | Path, limit: int = 0) -> Iterator[npt.NDArray[np.uin
     Raises:
         ImageError: it can't be opened or decoded.
     """
-    import av
     import av.error
 
     try:
-        with av.open(str(path)) as container:
+        with open_clip(path) as container:
             stream = container.streams.video[0]
             for number, picture in enumerate(container.decode(stream)):
                 if limit and number >= limit:
@@ -66,11 +65,10 @@ def clip_rate_hz(path: str | Path) -> float:
     Raises:
         ImageError: it can't be opened.
     """
-    import av
     import av.error
 
     try:
-        with av.open(str(path)) as container:
+        with open_clip(path) as container:
             return float(container.streams.video[0].average_rate or _FALLBACK_RATE)
     except (av.error.FFmpegError, OSError, IndexError) as error:
         raise clip_error(path, error) from error

@@ -16,11 +16,19 @@ from ros2_dice.errors import ImageError, why
 
 if TYPE_CHECKING:
     import av
+    from av.container import InputContainer
 
 _TIME_BASE = 90_000
 _TURNS = {90: cv2.ROTATE_90_COUNTERCLOCKWISE, -90: cv2.ROTATE_90_CLOCKWISE,
           180: cv2.ROTATE_180, -180: cv2.ROTATE_180}
 """By the turn, counter-clockwise in degrees, that a file asks its player for."""
+
+
+def open_clip(path: str | Path) -> InputContainer:
+    """Open a clip; its title may be in any alphabet, and no UTF-8."""
+    import av
+
+    return av.open(str(path), metadata_errors='replace')
 
 
 def picture_pixels(picture: av.VideoFrame, layout: str = 'bgr24') -> npt.NDArray[np.uint8]:
@@ -60,13 +68,12 @@ class ClipReader:
     """
 
     def __init__(self, path: str | Path, report: Callable[[str], None] | None = None) -> None:
-        import av
         import av.error
 
         self._report = report or (lambda line: None)
         self.name = Path(path).name
         try:
-            self._container = av.open(str(path))
+            self._container = open_clip(path)
             self._stream = self._container.streams.video[0]
         except (OSError, av.error.FFmpegError, IndexError) as error:
             raise clip_error(path, error) from error

@@ -155,8 +155,17 @@ class Recorded:
     cdr: bytes
 
     def message(self) -> Any:
-        """Return it decoded; its fields are those of the message definition."""
-        return typestore().deserialize_cdr(self.cdr, self.type_name)
+        """
+        Return it decoded; its fields are those of the message definition.
+
+        Raises:
+            ImageError: it is damaged.
+        """
+        try:
+            return typestore().deserialize_cdr(self.cdr, self.type_name)
+        except Exception as error:  # of many kinds, as below
+            raise ImageError(f"a message on {self.topic} can't be read: {why(error)}",
+                             expected=f'a whole {self.type_name}') from error
 
 
 class BagReader:
@@ -196,10 +205,23 @@ class BagReader:
                 for connection in self._reader.connections}
 
     def messages(self, topics: Sequence[str] | None = None) -> Iterator[Recorded]:
-        """Yield the messages of some topics, or of all, by time."""
+        """
+        Yield the messages of some topics, or of all, by time.
+
+        Raises:
+            ImageError: the recording is damaged from here on.
+        """
         chosen = [connection for connection in self._reader.connections
                   if topics is None or connection.topic in topics]
         if not chosen:
             return
-        for connection, time_ns, data in self._reader.messages(connections=chosen):
+        found = self._reader.messages(connections=chosen)
+        while True:
+            try:
+                connection, time_ns, data = next(found)
+            except StopIteration:
+                return
+            except Exception as error:
+                raise ImageError(f'recording {self._path.name} is damaged: {why(error)}',
+                                 expected='a whole file') from error
             yield Recorded(connection.topic, connection.msgtype, time_ns, bytes(data))

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ros2_dice.evaluation.clips import clip_frames
+from ros2_dice.evaluation.clips import clip_frames, clip_rate_hz
 from ros2_dice.render.video import ClipReader, ClipWriter
 
 ONE = 1 << 16
@@ -46,3 +46,20 @@ def test_a_clip_filmed_sideways_is_upright(tmp_path: Path, clockwise_deg: int) -
     for frame in (*frames, *(rgb[..., ::-1] for rgb in clip_frames(path))):
         assert frame.shape == upright.shape
         assert np.abs(frame.astype(int) - upright).mean() < 10.0
+
+
+def test_a_title_that_is_no_utf_8_does_not_matter(tmp_path: Path) -> None:
+    """Old cameras and programs write what they like there."""
+    path = tmp_path / 'old.mp4'
+    with ClipWriter(path, 64, 48, 10.0) as writer:
+        writer._container.metadata['title'] = 'Gr\u00fc\u00dfe'
+        for _ in range(3):
+            writer.write(np.zeros((48, 64, 3), np.uint8))
+    data = path.read_bytes()
+    title = 'Gr\u00fc\u00dfe'.encode()
+    assert title in data
+    path.write_bytes(data.replace(title, title.replace(b'\xc3', b'\xff')))
+    with ClipReader(path) as clip:
+        assert len(list(clip)) == 3
+    assert len(list(clip_frames(path))) == 3
+    assert clip_rate_hz(path) == 10.0

@@ -12,8 +12,8 @@ import pytest
 
 pytest.importorskip('rosbags')
 
-from ros2_dice.errors import ConfigError
-from ros2_dice.ros.bag import BagReader, BagWriter, typestore
+from ros2_dice.errors import ConfigError, ImageError
+from ros2_dice.ros.bag import BagReader, BagWriter, Recorded, typestore
 
 TEXT = 'std_msgs/msg/String'
 
@@ -73,3 +73,24 @@ def test_a_folder_that_is_none_is_named(tmp_path: Path) -> None:
     (tmp_path / 'file').touch()
     with pytest.raises(ConfigError, match=r"a\.mcap can't be written \(Not a directory\)"):
         BagWriter(tmp_path / 'file' / 'a.mcap')
+
+
+def test_a_damaged_recording_is_named_where_it_is_damaged(tmp_path: Path) -> None:
+    """What came before the damage is there."""
+    path = tmp_path / 'a.mcap'
+    writer = BagWriter(path)
+    for number, cdr in enumerate(noise(40)):
+        writer.write('/text', TEXT, cdr, number)
+    writer.close()
+    data = bytearray(path.read_bytes())
+    data[-1_000_000:-990_000] = bytes(10_000)
+    path.write_bytes(data)
+    read: list[Recorded] = []
+    with BagReader(path) as reader, pytest.raises(ImageError, match=r'a\.mcap is damaged'):
+        read.extend(reader.messages())
+    assert read
+
+
+def test_a_damaged_message_is_named() -> None:
+    with pytest.raises(ImageError, match=r"a message on /text can't be read"):
+        Recorded('/text', TEXT, 0, b'\0\1\0\0\xff\xff\xff\x7fx').message()
