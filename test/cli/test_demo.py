@@ -182,7 +182,7 @@ def test_a_bag_plays_in_real_time_whatever_its_age(paced: Path, tmp_path: Path):
 
 @pytest.mark.parametrize(('name', 'content', 'said'), [
     ('missing.mp4', None, 'no such file'),
-    ('text.mp4', b'not a clip', 'readable video'),
+    ('text.mp4', b'not a clip', 'a video that FFmpeg can decode'),
     ('empty.jpg', b'', 'empty'),
     ('broken.mcap', b'\x89MCAP0\r\n', 'MCAP or db3'),
 ])

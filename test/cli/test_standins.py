@@ -28,7 +28,7 @@ def models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         folder.mkdir(parents=True)
         (folder / MANIFEST).write_text(manifest_text({
             'format': FORMAT, 'kind': KIND, 'files': {}, 'missing': [], 'stand_in': stand_in,
-            'note': NOTE, 'sources': {}}))
+            'note': NOTE, 'weights_hash': '', 'sources': {}, 'facts': {}, 'dropped': {}}))
     return tmp_path
 
 
