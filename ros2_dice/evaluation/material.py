@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from ros2_dice.errors import ConfigError, why
+
+Labelled = TypeVar('Labelled')
 
 VARIABLE = 'ROS2_DICE_MATERIAL'
 ANSWERS = ('yes', 'no')
@@ -145,8 +147,8 @@ def load_material(folder: str | Path = '') -> Material:
         raise ConfigError('labels.json', state='empty: no picture and no clip',
                           expected='a row or more in "images" or "videos"', next_step=_FORMAT)
     files = _Files(root)
-    return Material(tuple(_picture(files, row) for row in images),
-                    tuple(_clip(files, row) for row in videos))
+    return Material(tuple(_made(_picture, files, row) for row in images),
+                    tuple(_made(_clip, files, row) for row in videos))
 
 
 @dataclass(frozen=True)
@@ -177,6 +179,18 @@ def _rows(data: Mapping[str, Any], key: str) -> list[Mapping[str, Any]]:
             raise ConfigError(f'labels.json, {key}, row {number}', got=row,
                               expected='an object with "file"', next_step=_FORMAT)
     return rows
+
+
+def _made(make: Callable[[_Files, Mapping[str, Any]], Labelled], files: _Files,
+          row: Mapping[str, Any]) -> Labelled:
+    """Return what a row says; ConfigError where an entry of it is of another kind."""
+    try:
+        return make(files, row)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise ConfigError(f'labels.json, row of {row["file"]}',
+                          state=f'not in the format ({error})',
+                          expected='numbers, words and lists where they belong',
+                          next_step=_FORMAT) from error
 
 
 def _picture(files: _Files, row: Mapping[str, Any]) -> LabelledPicture:

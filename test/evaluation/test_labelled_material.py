@@ -126,3 +126,15 @@ def test_hand_words():
     assert 'index_pad' in (hand_regions('index finger') or ())
     assert hand_regions('back_of_hand') == ('back',)
     assert hand_regions('foot') is None
+
+
+@pytest.mark.parametrize('document', [
+    {'images': [{'file': 'a.jpg', 'person_hands': 2}]},
+    {'images': [{'file': 'a.jpg', 'person_hands': [{'fingers': {}}], 'contact': 'yes'},
+                {'file': 'b.jpg', 'person_hands': True}]},
+    {'videos': [{'file': 'c.mp4', 'fps': 'thirty'}]},
+    {'videos': [{'file': 'c.mp4', 'frames': [1]}]}])
+def test_an_entry_of_another_kind_is_named_with_its_row(tmp_path: Path,
+                                                        document: object) -> None:
+    with pytest.raises(ConfigError, match=r'labels.json, row of [abc]\.\w+ is not in the format'):
+        load_material(labels(tmp_path, document))
