@@ -109,15 +109,24 @@ class Outputs:
         self._markers.publish(MarkerMaker.clear())
 
     def publish(self, result: Result, settings: Settings) -> None:
-        """Publish the messages that readers wait for."""
+        """
+        Publish the messages that readers wait for.
+
+        All of them are made before the first one goes out: what fails leaves room for a failed
+        frame's messages.
+        """
         header, estimates = result.header, result.estimates
-        self._meshes.publish(mesh_array(
+        meshes = mesh_array(
             header, estimates, self.book, settings, model_id=self._model_id(),
-            size_px=result.size_px, intrinsics_px=result.intrinsics_px))
+            size_px=result.size_px, intrinsics_px=result.intrinsics_px)
         status = status_of(estimates)
-        self._contacts.publish(contact_array(header, status, result.touches, result.time_ns))
-        if self._joints.get_subscription_count():
-            self._joints.publish(joints_array(header, status, estimates))
+        contacts = contact_array(header, status, result.touches, result.time_ns)
+        joints = joints_array(header, status, estimates) \
+            if self._joints.get_subscription_count() else None
+        self._meshes.publish(meshes)
+        self._contacts.publish(contacts)
+        if joints is not None:
+            self._joints.publish(joints)
         if self._tf is not None:
             self._tf.send(header, estimates)
 

@@ -158,17 +158,17 @@ class Pipeline:
             kind = 'estimator'
             assert self._host.current is not None
             found = self._host.current.estimate(frame)
+            estimated_s = time.perf_counter()
+            estimates = self._upright.restore(found, size_px)
+            touches = self._touches.update(
+                estimates, time_ns, self._settings.number('contact.threshold'),
+                self._settings.number('contact.min_area'))
+            result = Result(arrival.message.header, time_ns, size_px,
+                            self._upright.intrinsics(camera), estimates, touches, frame, found)
+            self._outputs.publish(result, self._settings)
         except Exception as error:
             self._fail(arrival, size_px, kind, error, stages_s)
             return
-        estimated_s = time.perf_counter()
-        estimates = self._upright.restore(found, size_px)
-        touches = self._touches.update(
-            estimates, time_ns, self._settings.number('contact.threshold'),
-            self._settings.number('contact.min_area'))
-        result = Result(arrival.message.header, time_ns, size_px,
-                        self._upright.intrinsics(camera), estimates, touches, frame, found)
-        self._outputs.publish(result, self._settings)
         self._looked_s = time.monotonic()
         end_s = time.perf_counter()
         stages_s['decode'] = decoded_s - start_s

@@ -2,11 +2,13 @@
 """Bad input: the node lives on and says what was wrong."""
 import math
 import time
+from dataclasses import replace
 
 import cv2
 import numpy as np
 import pytest
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from fakes import estimate_of
 from image_messages import image
 from sensor_msgs.msg import CameraInfo, CompressedImage
 from std_msgs.msg import Header
@@ -76,6 +78,24 @@ def test_a_failing_estimator_is_an_error_after_three(make_dice, camera, factory,
     assert status.level == DiagnosticStatus.ERROR
     factory.newest.error = None
     assert camera.look(2).status == OK
+
+
+def test_results_that_fit_no_message_are_a_failed_frame(make_dice, camera, factory, diagnosis,
+                                                        monkeypatch):
+    """Each processed frame is published and counted, also where the estimator talks nonsense."""
+    dice = make_dice(diagnostics__period=0.2)
+    camera.connect(dice)
+    good = estimate_of(0)
+    assert good.hand is not None
+    bad = replace(good, hand=replace(good.hand, topology_id='tail'))
+    monkeypatch.setattr(factory.newest, 'look', lambda frame: (bad,))
+    for _ in range(3):
+        assert camera.look(1).status == FAILED
+    assert diagnosis('inference', '3 frames in a row failed', 'tail').level \
+        == DiagnosticStatus.ERROR
+    monkeypatch.undo()
+    assert camera.look(2).status == OK
+    assert [array.status for array in camera.meshes] == [FAILED] * 3 + [OK]
 
 
 @pytest.mark.parametrize('damage', ['cut', 'noise', 'empty', 'text'])
