@@ -2,11 +2,11 @@
 """
 The source node: plays a picture, folder, clip, bag or camera as an image topic.
 
-Paced, it sends the next image only after the result of the last one has arrived and every
-subscriber has the image: every image is processed and recorded, in the same order with the same
-stamps, so every run gives the same messages. In real
-time it plays at the source's own speed with sensor QoS, and whoever is too slow misses images.
-Progress goes to stdout as lines of JSON.
+Paced, it sends the next image only after the result of the last one has arrived, and no more than
+every subscriber can still be sent: every image is processed and recorded, in the same order with
+the same stamps, so every run gives the same messages. In real time it plays at the source's own
+speed with sensor QoS, and whoever is too slow misses images. Progress goes to stdout as lines of
+JSON.
 """
 from __future__ import annotations
 
@@ -54,7 +54,8 @@ class SourceNode(Node):
         self._rate = max(float(declare('rate', 1.0).value or 1.0), 1e-3)
         self.realtime = bool(declare('realtime', False).value) or self.source.live
         self._raw = self.source.transport == 'raw'
-        qos = best_effort(2) if self.realtime else reliable(10)
+        self._kept = 10 if self._raw else 200  # images that can still be sent again
+        qos = best_effort(2) if self.realtime else reliable(self._kept)
         self._images = self.create_publisher(
             Image if self._raw else CompressedImage, 'image' if self._raw else 'image/compressed',
             qos)
@@ -109,17 +110,16 @@ class SourceNode(Node):
                 if time.monotonic() > give_up_s:
                     return (f'no result for image {self.sent} within {self._result_timeout_s:g} s;'
                             ' the node may have stopped, or dropped it')
-            while not (self.realtime or self._taken_by_all()):
-                if not step(0.0):
-                    return ''
-                if time.monotonic() > give_up_s:
-                    return f'a subscriber of {self._images.topic_name} takes no more images'
+            if not self.sent % (self._kept // 2) and (problem := self._wait_for_takers(step)):
+                return problem
             if not step(0.0):
                 return ''
             self._report()
         if not self.sent:
             return f'{self.source.name} gave no image' + ''.join(
                 f'; {line}' for line in self.skipped[:1])
+        if problem := self._wait_for_takers(step):
+            return problem
         if self.realtime:
             self._last_result_s = time.monotonic()
             while self._waiting and time.monotonic() < self._last_result_s + _LAST_RESULTS_S:
@@ -166,13 +166,24 @@ class SourceNode(Node):
         self._images.publish(message)
         return stamp_ns
 
-    def _taken_by_all(self) -> bool:
+    def _wait_for_takers(self, step: Callable[[float], bool]) -> str:
         """
-        Tell whether all subscribers have the images so far; wait a moment for them.
+        Wait until all subscribers have the images so far; return what went wrong.
 
         One that is held up (a recorder, by its disk) misses what the queues push out, and what is
-        on its way when this publisher ends.
+        on its way when this publisher ends. Asked for now and then, as small messages may be
+        acknowledged only after three seconds (the heartbeat of Fast DDS).
         """
+        give_up_s = time.monotonic() + self._result_timeout_s
+        while not (self.realtime or self._taken_by_all()):
+            if not step(0.0):
+                return ''
+            if time.monotonic() > give_up_s:
+                return f'a subscriber of {self._images.topic_name} takes no more images'
+        return ''
+
+    def _taken_by_all(self) -> bool:
+        """Tell whether all subscribers have the images so far; wait a moment for them."""
         try:
             return self._images.wait_for_all_acked(Duration(seconds=0.1))
         except RuntimeError:  # a middleware that keeps no account of it
