@@ -167,17 +167,14 @@ class HeadSurface:
             signed[close], normal[close] = self._exact(local_m[close], sample[close])
         return signed, normal, vertex
 
-    def seen_distance(self, points_m: FloatArray) -> Distance:
-        """
-        Return signed distances of points that the camera SEES, exact within 10 mm.
-
-        What is seen cannot lie behind skin that faces the camera in the same direction: such
-        points count as inside, by their depth behind that skin, even beyond the back of the head.
-        """
-        return self.both_distances(points_m)[0]
-
     def both_distances(self, points_m: FloatArray) -> tuple[Distance, Distance]:
-        """Return `seen_distance` and, likewise exact within 10 mm, the plain `distance`."""
+        """
+        Return signed distances of points that the camera SEES, and the plain `distance`.
+
+        Both are exact within 10 mm. What is seen cannot lie behind skin that faces the camera in
+        the same direction: such points count as inside, by their depth behind that skin, even
+        beyond the back of the head.
+        """
         plain = self.distance(points_m, exact_m=_EXACT_M)
         points = np.asarray(points_m, np.float64)
         # A point at skin that faces the camera is where it seems to be; others may be behind.

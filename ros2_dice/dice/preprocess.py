@@ -46,13 +46,6 @@ class Square(NamedTuple):
         scale = self.size_px / SIZE
         return np.stack((self.left_px + scale * x, self.top_px + scale * points[..., 1]), -1)
 
-    def to_crop(self, points_px: npt.NDArray[np.floating]) -> npt.NDArray[np.floating]:
-        """Return points of the crop (..., 2), 0 to `SIZE`, for points of the picture [px]."""
-        points = (np.asarray(points_px) - (self.left_px, self.top_px)) * (SIZE / self.size_px)
-        if self.mirrored:
-            points[..., 0] = SIZE - points[..., 0]
-        return points
-
 
 def centre_square(width_px: int, height_px: int) -> Square:
     """Return the square of the published script: as large as fits, in the middle."""

@@ -62,13 +62,6 @@ def centred_error_m(head_m: FloatArray, hand_m: FloatArray, true_head_m: FloatAr
     return vertex_error_m(found, np.concatenate([true_head_m, true_hand_m]), aligned=False)
 
 
-def rms_motion_m(track_m: FloatArray) -> float:
-    """Return how far vertices (frames, V, 3) stray from their own mean: RMS over all [m]."""
-    track = np.asarray(track_m, np.float64)
-    stray = track - track.mean(0)
-    return float(np.sqrt((stray ** 2).sum(2).mean()))
-
-
 @dataclass(frozen=True)
 class Score:
     """Counts of a yes-or-no question."""
@@ -141,26 +134,3 @@ def area_under_curve(positive: Sequence[float], negative: Sequence[float]) -> fl
         return float('nan')
     difference = a[:, None] - b[None]
     return float((difference > 0).mean() + 0.5 * (difference == 0).mean())
-
-
-def lag_s(times_s: FloatArray, track: FloatArray, truth: FloatArray,
-          longest_s: float = 0.2) -> float:
-    """
-    Return the delay [s] at which a delayed truth matches a track best.
-
-    The truth (frames, D) is shifted in time by linear interpolation; frames whose shifted time
-    lies before the first are left out.
-
-    Args:
-        times_s: (frames,) rising.
-        track, truth: (frames, D).
-        longest_s: largest delay that is tried; the step is 0.5 ms.
-    """
-    delays_s = np.arange(0.0, longest_s, 0.0005)
-    use = times_s >= times_s[0] + longest_s
-    errors = []
-    for delay_s in delays_s:
-        shifted = np.stack([np.interp(times_s[use] - delay_s, times_s, column)
-                            for column in np.asarray(truth).T], 1)
-        errors.append(((np.asarray(track)[use] - shifted) ** 2).sum())
-    return float(delays_s[int(np.argmin(errors))])

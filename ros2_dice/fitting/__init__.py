@@ -8,9 +8,8 @@ From landmarks to bodies: fits, metric size, temporal filter.
 optical frame. Who is not seen is predicted for `tracking.timeout` seconds.
 
 What the contact room needs besides: `FittedHand.fit` is the frame's own fit with its cost,
-`FittedHand.refit(log_z)` fits again with the wrist's depth clamped (the cost difference is twice
-the log likelihood lost), `FittedHand.with_state(state)` moves the hand, and `FittedPerson.ratio`
-is what is known beforehand of the size of a person's hands.
+`FittedHand.with_state(state)` moves the hand, and `FittedPerson.ratio` is what is known beforehand
+of the size of a person's hands.
 
 `fit_hand` and `HeadFitter.fit` are the bare fits of one frame.
 """

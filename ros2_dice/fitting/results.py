@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What fitting hands on: bodies in their frame, with what is needed to doubt and refit them."""
+"""What fitting hands on: bodies in their frame, with what is needed to doubt them."""
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ros2_dice.bodies import HandState, HeadState, OpenHand, OpenHead
-from ros2_dice.fitting.hand import HandFit, fit_hand
+from ros2_dice.fitting.hand import HandFit
 from ros2_dice.fitting.head import HeadFit
 from ros2_dice.fitting.priors import SizePrior
 from ros2_dice.fitting.scale import Ratio
@@ -83,26 +83,6 @@ class FittedHand:
     def wrist_pose(self) -> Pose:
         """The OpenXR wrist."""
         return self.body.wrist_pose(self.state)
-
-    def refit(self, log_z: float | None, start: HandState | None = None,
-              iterations: int = 5) -> HandFit:
-        """
-        Fit this frame's landmarks again, for a hypothesis on the depth.
-
-        Args:
-            log_z: natural logarithm of the wrist's depth [m], clamped; None = free.
-            start: None = this frame's fit.
-            iterations: at most so many steps.
-
-        Returns:
-            A fit whose cost compares with `fit.cost`: the difference is twice the log likelihood
-            that the hypothesis costs.
-        """
-        assert self.fit is not None, 'a predicted hand has no landmarks'
-        assert self.observation is not None
-        return fit_hand(self.body, self.observation, self.camera, self.prior,
-                        start=start or self.fit.state, log_z=log_z, iterations=iterations,
-                        fixed_shape=self.shape_settled)
 
     def with_state(self, state: HandState) -> FittedHand:
         """Return the same hand in another state; vertices, joints and wrist follow."""

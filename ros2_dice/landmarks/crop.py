@@ -49,11 +49,6 @@ class Region(NamedTuple):
         matrix = self.matrix(crop_size)
         return points @ matrix[:, :2].T + matrix[:, 2]
 
-    def to_crop(self, points_px: FloatArray, crop_size: int) -> npt.NDArray[np.float64]:
-        """Return crop points (N, 2), 0 to crop_size, of image points (N, 2) [px]."""
-        matrix = self.matrix(crop_size)
-        return (points_px - matrix[:, 2]) @ np.linalg.inv(matrix[:, :2]).T
-
     def matrix(self, crop_size: int) -> npt.NDArray[np.float64]:
         """Return the (2, 3) map from crop to image coordinates."""
         scale = self.size_px / crop_size

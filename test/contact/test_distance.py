@@ -104,7 +104,7 @@ def test_what_is_seen_can_not_be_behind_the_face(bodies: OpenBodies, tables: Ski
     nose = surface.vertices_m[bodies.head.regions == bodies.head.region_names.index('nose')]
     tip = nose[nose[:, 2].argmin()]
     ray = tip[None] * np.linspace(0.9, 1.6, 30)[:, None]
-    signed_m = surface.seen_distance(ray).signed_m
+    signed_m = surface.both_distances(ray)[0].signed_m
     assert (np.diff(signed_m) < 1e-3).all()  # falls all the way, also past the back of the head
     assert signed_m[-1] < -0.2
     assert surface.distance(ray[-1:]).signed_m[0] > 0  # though it is outside

@@ -77,9 +77,8 @@ def test_a_mirrored_square_shows_the_mirror_image():
 
 
 @pytest.mark.parametrize('mirrored', [False, True])
-def test_points_go_to_the_crop_and_back(mirrored):
+def test_points_of_the_crop_are_points_of_the_picture(mirrored):
     square = Square(-30, 40, 350, mirrored)
-    points = np.random.default_rng(1).uniform(0, SIZE, (9, 2))
-    np.testing.assert_allclose(square.to_crop(square.to_image(points)), points, atol=1e-9)
+    np.testing.assert_allclose(square.to_image(np.full(2, SIZE / 2)), (145, 215))
     corner = square.to_image(np.array((0.0, 0.0)))
     np.testing.assert_allclose(corner, (320 if mirrored else -30, 40))

@@ -13,8 +13,6 @@ from ros2_dice.evaluation.metrics import (
     align_similarity,
     area_under_curve,
     centred_error_m,
-    lag_s,
-    rms_motion_m,
     vertex_error_m,
 )
 
@@ -74,12 +72,6 @@ def test_error_without_alignment_is_the_mean_distance():
     assert vertex_error_m(target + (3.0, 0.0, 4.0), target, aligned=False) == pytest.approx(5.0)
 
 
-def test_motion_forgets_where_the_vertices_are():
-    place = np.random.default_rng(4).normal(0, 1, (1, 7, 3))
-    track = place + np.array([[[0.001, 0, 0]], [[-0.001, 0, 0]]])
-    assert rms_motion_m(track) == pytest.approx(0.001)
-
-
 def test_score_counts():
     score = Score.of([True, True, False, False], [True, False, True, False])
     assert score == Score(1, 1, 1, 1)
@@ -99,11 +91,3 @@ def test_area_under_curve():
     assert area_under_curve([2, 3], [0, 1]) == 1.0
     assert area_under_curve([0, 1], [0, 1]) == 0.5
     assert math.isnan(area_under_curve([], [1]))
-
-
-@pytest.mark.parametrize('delay', [0.0, 0.02, 0.075])
-def test_lag_is_found(delay):
-    times = np.arange(0, 3, 1 / 30)
-    truth = np.stack([np.sin(times), np.cos(1.7 * times)], 1)
-    track = np.stack([np.sin(times - delay), np.cos(1.7 * (times - delay))], 1)
-    assert lag_s(times, track, truth) == pytest.approx(delay, abs=0.001)

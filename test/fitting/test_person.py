@@ -11,7 +11,7 @@ import pytest
 
 from ros2_dice.bodies import HandState, OpenBodies
 from ros2_dice.evaluation.synthetic import CAMERA, Scene, observe
-from ros2_dice.fitting import FittedHand, FittedPerson, PersonFitter
+from ros2_dice.fitting import FittedHand, FittedPerson, PersonFitter, fit_hand
 from ros2_dice.landmarks import (
     FaceSight,
     HandObservation,
@@ -315,11 +315,14 @@ def test_the_same_input_gives_the_same_bytes(bodies: OpenBodies, scenes: list[Sc
     np.testing.assert_array_equal(first.head.vertices_m, second.head.vertices_m)
 
 
-def test_refit_costs_more_and_moves_the_wrist(bodies: OpenBodies, scenes: list[Scene]) -> None:
+def test_a_clamped_depth_costs_more_and_moves_the_wrist(bodies: OpenBodies,
+                                                        scenes: list[Scene]) -> None:
     hand = run(PersonFitter(bodies, Settings()), scenes[0], bodies, 5)[-1].hands[0]
     assert hand.fit is not None
+    assert hand.observation is not None
     wanted = math.log(hand.fit.state.translation_m[2]) + 0.1
-    moved = hand.refit(wanted)
+    moved = fit_hand(hand.body, hand.observation, hand.camera, hand.prior, start=hand.fit.state,
+                     log_z=wanted, iterations=5, fixed_shape=hand.shape_settled)
     assert moved.cost > hand.fit.cost
     assert math.log(moved.state.translation_m[2]) == pytest.approx(wanted, abs=0.02)
     again = hand.with_state(moved.state)
