@@ -42,6 +42,11 @@ app.command('dice')(dice)
 app.command('engines')(engines)
 
 
+Source = Annotated[str, typer.Option(help='A clip, or sample for the shipped one.')]
+JsonFile = Annotated[Path | None, typer.Option(
+    '--json', callback=file_to_write, help='Write the figures here, too.')]
+
+
 @app.callback()
 def verbs() -> None:
     """Time an estimator on a clip, stage by stage."""
@@ -49,11 +54,8 @@ def verbs() -> None:
 
 @app.command('open', epilog=EXAMPLES)
 def time_open(
-        source: Annotated[str, typer.Option(
-            help='A clip, or sample for the shipped one.')] = 'sample',
-        json_file: Annotated[Path | None, typer.Option(
-            '--json', callback=file_to_write,
-            help='Write the figures here, too.')] = None,
+        source: Source = 'sample',
+        json_file: JsonFile = None,
         threads: Annotated[int, typer.Option(min=1, help='Threads, and processors used.')] = 2,
         frames: Annotated[int, typer.Option(min=1, help='Frames to time.')] = 300,
         warmup: Annotated[int, typer.Option(min=0, help='Frames before those.')] = 30,
@@ -110,11 +112,8 @@ def time_open(
 
 @app.command('node')
 def time_node(
-        source: Annotated[str, typer.Option(
-            help='A clip, or sample for the shipped one.')] = 'sample',
-        json_file: Annotated[Path | None, typer.Option(
-            '--json', callback=file_to_write,
-            help='Write the figures here, too.')] = None,
+        source: Source = 'sample',
+        json_file: JsonFile = None,
         threads: Annotated[int, typer.Option(min=1, help='Threads of the estimator.')] = 2,
         frames: Annotated[int, typer.Option(min=1, help='Frames to send.')] = 200,
         rate: Annotated[float, typer.Option(

@@ -168,13 +168,24 @@ class _Place:
         return np.array((ray[0] * depth, ray[1] * depth, depth))
 
 
-class HandFilter:
+class _BodyFilter:
+    """Place and shape of one hand or head; what bends is its own."""
+
+    def __init__(self, lever_m: float) -> None:
+        self._place = _Place(lever_m)
+        self._shape = _Slow()
+
+    def renew(self) -> None:
+        """Find the place anew: a shape that is kept from now on fits best elsewhere."""
+        self._place.renew()
+
+
+class HandFilter(_BodyFilter):
     """Filters the states of one hand."""
 
     def __init__(self) -> None:
-        self._place = _Place(HAND_LEVER_M)
+        super().__init__(HAND_LEVER_M)
         self._angles = OneEuro(ANGLE_LEVER_M)
-        self._shape = _Slow()
 
     def update(self, state: HandState, dt_s: float, smoothing: Smoothing) -> HandState:
         """Return the filtered state; `dt_s` > 0."""
@@ -182,10 +193,6 @@ class HandFilter:
         place = self._place.update(state, float(shape[-1]), dt_s, smoothing)
         angles = self._angles.update(state.angles_rad, dt_s, smoothing)
         return HandState(*place, float(shape[-1]), angles, shape[:-1])
-
-    def renew(self) -> None:
-        """Find the place anew: a shape that is kept from now on fits best elsewhere."""
-        self._place.renew()
 
     def coast(self, gap_s: float) -> HandState:
         """Return the predicted state so long after the last measurement."""
@@ -196,13 +203,12 @@ class HandFilter:
         return HandState(*self._place.coast(gap_s), float(shape[-1]), angles, shape[:-1])
 
 
-class HeadFilter:
+class HeadFilter(_BodyFilter):
     """Filters the states of one head."""
 
     def __init__(self) -> None:
-        self._place = _Place(HEAD_LEVER_M)
+        super().__init__(HEAD_LEVER_M)
         self._expression = OneEuro(EXPRESSION_LEVER_M)
-        self._shape = _Slow()
 
     def update(self, state: HeadState, dt_s: float, smoothing: Smoothing) -> HeadState:
         """Return the filtered state; `dt_s` > 0."""
@@ -210,10 +216,6 @@ class HeadFilter:
         place = self._place.update(state, float(shape[-1]), dt_s, smoothing)
         expression = self._expression.update(state.expression, dt_s, smoothing)
         return HeadState(*place, float(shape[-1]), shape[:-1], expression)
-
-    def renew(self) -> None:
-        """Find the place anew: a shape that is kept from now on fits best elsewhere."""
-        self._place.renew()
 
     def coast(self, gap_s: float) -> HeadState:
         """Return the predicted state so long after the last measurement."""
