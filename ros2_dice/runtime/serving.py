@@ -138,7 +138,8 @@ class Builder:
     def _follow(self) -> str:
         self._process = process = subprocess.Popen(
             self._command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-            stdin=subprocess.DEVNULL)
+            # Libraries write in any alphabet; who stops reading them stops them.
+            errors='replace', stdin=subprocess.DEVNULL)
         if self._stopped.is_set():
             process.kill()
         assert process.stdout is not None

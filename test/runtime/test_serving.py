@@ -110,6 +110,20 @@ def test_says_why_a_build_failed(code: str, words: str) -> None:
     assert words in run(code)[1]
 
 
+@pytest.mark.parametrize('stream', ['stdout', 'stderr'])
+def test_words_that_are_no_utf_8_do_not_hold_a_build_up(stream: str) -> None:
+    """More of them than a pipe holds."""
+    code = (f'import json, sys\nsys.{stream}.buffer.write(b"\\xff no text\\n" * 20_000)\n'
+            f'sys.{stream}.flush()\nprint(json.dumps({{"engine_id": "one"}}))')
+    rows: list[dict[str, object]] = []
+    ends: list[str] = []
+    builder = Builder([sys.executable, '-c', code],
+                      on_progress=lambda row: rows.append(dict(row)), on_done=ends.append)
+    builder.start()
+    assert builder.wait(60)
+    assert (rows, ends) == ([{'engine_id': 'one'}], [''])
+
+
 def test_a_program_that_is_not_there_is_a_failed_build(tmp_path: Path) -> None:
     ends: list[str] = []
     builder = Builder([str(tmp_path / 'none')], on_done=ends.append)
