@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import re
 import sys
 from collections.abc import Sequence
 from typing import Annotated, Any, cast
@@ -91,7 +92,16 @@ def load_verb(verb: str) -> Any:
             raise
         raise ConfigError(f"ros2-dice {verb} can't start: {error}",
                           next_step='ros2-dice doctor lists what is missing') from error
-    return typer.main.get_command(module.app)
+    command = typer.main.get_command(module.app)
+    _let_help_flow(command)
+    return command
+
+
+def _let_help_flow(command: Any) -> None:
+    """Join the lines of each paragraph: docstrings break them where the source is full."""
+    command.help = re.sub(r'(?<!\n)\n(?!\n)', ' ', command.help or '')
+    for below in getattr(command, 'commands', {}).values():
+        _let_help_flow(below)
 
 
 app = typer.Typer(cls=VerbGroup, no_args_is_help=True, rich_markup_mode='rich', epilog=EXAMPLES,

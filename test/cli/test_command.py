@@ -65,6 +65,14 @@ def test_examples_fit_a_terminal_of_80_columns(
     assert said['80'] == said['200']
 
 
+def test_paragraphs_of_help_fill_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    """They are broken in the source at 99 columns."""
+    assert run('build-engine', '--help') == 0
+    said = capsys.readouterr().out.partition('Fine enough')[2].partition('\n \n')[0]
+    lines = [line.strip() for line in said.split('Options')[0].splitlines() if line.strip(' ╭─')]
+    assert all(len(line) > 50 for line in lines[:-1])
+
+
 def test_unknown_verbs_and_options_are_usage_errors(capsys: pytest.CaptureFixture[str]) -> None:
     assert run('guess') == 2
     assert 'guess' in capsys.readouterr().err
