@@ -194,7 +194,8 @@ class EngineCache:
                 builds; it may raise to give up.
 
         Yields:
-            True; False where the folder can't be written to: there is nothing to protect then.
+            True; False where the folder can't be written to or has no locks: two processes may
+            then build the same, and the later one's engine stays.
         """
         try:
             stream = self.path(key).with_suffix('.lock').open('a')
@@ -203,13 +204,13 @@ class EngineCache:
             return
         with stream:
             began_s = said_s = time.monotonic()
-            while not _try_lock(stream.fileno()):
+            while (locked := _try_lock(stream.fileno())) is False:
                 now_s = time.monotonic()
                 if now_s - said_s >= _SAY_AGAIN_S or now_s - began_s < _POLL_S:
                     waiting(now_s - began_s)
                     said_s = now_s
                 time.sleep(_POLL_S)
-            yield True
+            yield bool(locked)
 
     def size_bytes(self) -> int:
         """Return what the folder takes on the disk."""
@@ -250,15 +251,19 @@ class EngineCache:
                 os.close(number)
 
 
-def _try_lock(descriptor: int) -> bool:
+def _try_lock(descriptor: int) -> bool | None:
+    """Take a lock; False where another has it, None on a file system that has no locks."""
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
+    except OSError:
+        return None
     return True
 
 
 def _is_locked(path: Path) -> bool:
+    """Tell whether somebody has a lock, or nobody can know."""
     try:
         with path.open('a') as stream:
             return not _try_lock(stream.fileno())

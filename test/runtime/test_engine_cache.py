@@ -256,6 +256,23 @@ def test_a_new_folder_is_private_whatever_the_umask(tmp_path: Path) -> None:
     assert EngineCache(tmp_path / 'new').folder.stat().st_mode & 0o777 == 0o700
 
 
+def test_a_file_system_without_locks_keeps_engines_all_the_same(
+        tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Some that are mounted over the network have none."""
+    def no_locks(descriptor: int, operation: int) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr('fcntl.flock', no_locks)
+    cache = EngineCache(tmp_path)
+    other = tmp_path / 'another-0123.engine.0.part'
+    other.touch()
+    with cache.locked(KEY) as locked:
+        assert not locked
+        assert cache.store(entry()) is not None
+    assert cache.find(KEY) is not None
+    assert other.exists(), 'somebody may be at work on it'
+
+
 CHILD = """
 import sys, time
 from pathlib import Path
