@@ -2,25 +2,27 @@
 """
 Measure by how much the landmark networks miss the truth, on renders: model/landmark_noise.npz.
 
-    python tools/measure_landmark_noise.py [--scenes 400] [--seed 7] [--out FILE]
+    python tools/measure_landmark_noise.py [--scenes 800] [--seed 7] [--out FILE]
 
-Scenes of `SceneSampler` (people, poses, cameras and every kind of touch) are rendered with random
-light, skin tone and background; the networks look at the square that the true landmarks give, then
-twice at the one that their own landmarks give, as in a stream. What is kept is described in
+Scenes of `SceneSampler` (people, poses, cameras and every kind of touch) are rendered with a
+forearm, bare or in a sleeve, shoulders, and random light, skin tone and background; the networks
+look at the square that the true landmarks give, then twice at the one that their own landmarks
+give, as in a stream. What is kept is described in
 `ros2_dice.evaluation.network_noise`; the file is made from CC0 bodies and holds no picture.
 """
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
 import numpy as np
 import numpy.typing as npt
+from sample_scene import SHIRT, Mesh, arm, torso, vertex_normals
 
 from ros2_dice.assets import find_asset
 from ros2_dice.bodies import OpenBodies, load_open_bodies
-from ros2_dice.contact.distance import vertex_normals
 from ros2_dice.evaluation.network_noise import (
     LEAST_SCORE,
     HandView,
@@ -35,24 +37,37 @@ from ros2_dice.landmarks.networks import Networks, load_networks
 from ros2_dice.landmarks.regions import face_from_landmarks, hand_from_landmarks
 from ros2_dice.parameters import Settings
 from ros2_dice.render.raster import interpolate, rasterize
-from ros2_dice.types import Frame
+from ros2_dice.types import FloatArray, Frame
 
 KINDS: tuple[Kind, ...] = ('touch', 'hover', 'pass', 'apart')
 SKIN = np.array((206.0, 158.0, 132.0))
 COMPONENTS = 24
 LOOKS = 2
+FOREARM_M, WRIST_RAD = 0.26, 0.35
+"""How far the elbow is, and how far wrists bend (one sigma, both axes)."""
+ELBOW_OFF_M = 0.17
+"""From the middle of the head to an arm, at least, where the hand's pose allows it."""
+NEAR_M = 0.05
+"""What is nearer than this, or behind the camera, is not drawn."""
 
 
 def render(scene: Scene, bodies: OpenBodies, rng: np.random.Generator) -> npt.NDArray[np.uint8]:
     """Return the scene (H, W, 3) RGB in random light before a random background."""
     camera, hand = scene.camera, bodies.hand(scene.left)
-    parts = ((scene.hand_vertices_m.astype(float), hand.faces),
-             (scene.head_vertices_m.astype(float), bodies.head.faces))
-    vertices = np.concatenate([part for part, _ in parts])
-    faces = np.concatenate([parts[0][1], parts[1][1] + len(parts[0][0])])
-    normals = np.concatenate([vertex_normals(part, own.astype(np.int64)) for part, own in parts])
-    colour = np.concatenate([np.tile(SKIN, (len(parts[0][0]), 1)) * rng.uniform(0.9, 1.1),
-                             bodies.head.colours.astype(float)])
+    held = arm(hand, scene.hand_vertices_m.astype(float), elbow_m(scene, bodies, rng))
+    body = torso(scene.head.translation_m, scene.head.rotation @ np.diag((1.0, -1.0, -1.0)))
+    shirt, skin = rng.uniform(20, 220, 3), SKIN * rng.uniform(0.9, 1.1)
+    sleeved = (held.colours == SHIRT).all(axis=1) & (rng.random() < 0.5)
+    parts = (replace(held, colours=np.where(sleeved[:, None], shirt, skin)),
+             Mesh(scene.head_vertices_m.astype(float), bodies.head.faces,
+                  bodies.head.colours.astype(float), 0.0),
+             replace(body, colours=np.tile(shirt, (len(body.vertices_m), 1))))
+    vertices = np.concatenate([part.vertices_m for part in parts])
+    colour = np.concatenate([part.colours for part in parts])
+    first = np.cumsum([0, *(len(part.vertices_m) for part in parts)])
+    faces = np.concatenate([part.faces + start for part, start in zip(parts, first)])
+    normals = np.concatenate([vertex_normals(part.vertices_m, part.faces) for part in parts])
+    faces = faces[(vertices[faces][:, :, 2] > NEAR_M).all(axis=1)]
     tone = rng.uniform(0.45, 1.1) * np.array((1, rng.uniform(0.9, 1.05), rng.uniform(0.85, 1.05)))
     light = np.array((rng.normal(0.0, 0.7), rng.normal(-0.5, 0.4), -1.0))
     ambient = rng.uniform(0.35, 0.7)
@@ -65,6 +80,17 @@ def render(scene: Scene, bodies: OpenBodies, rng: np.random.Generator) -> npt.ND
     picture[fragments.pixel] = interpolate(fragments, faces, colour)
     picture = cv2.GaussianBlur(picture.reshape(size[1], size[0], 3), (0, 0), 0.7)
     return np.clip(picture + rng.normal(0, 3, picture.shape), 0, 255).astype(np.uint8)
+
+
+def elbow_m(scene: Scene, bodies: OpenBodies, rng: np.random.Generator) -> FloatArray:
+    """Return the elbow (3,) [m]: on from the palm, if possible not through the head."""
+    points = bodies.hand(scene.left).landmarks(scene.hand)
+    along = points[0] - points[[5, 9, 13, 17]].mean(axis=0)
+    along = along / np.linalg.norm(along) + rng.normal(0.0, WRIST_RAD, (8, 3))
+    along /= np.linalg.norm(along, axis=1, keepdims=True)
+    ways = points[0] + along[:, None] * np.array((0.5, 1.0))[:, None] * FOREARM_M
+    off_m = np.linalg.norm(ways - scene.head_vertices_m.mean(axis=0), axis=2).min(axis=1)
+    return ways[int(np.argmax(np.minimum(off_m, ELBOW_OFF_M))), 1]
 
 
 def look(networks: Networks, scene: Scene, bodies: OpenBodies, rng: np.random.Generator
@@ -97,7 +123,7 @@ def hand_error_m(scene: Scene, points_m: np.ndarray, hand: HandObservation, view
 def main() -> None:
     """Measure and write."""
     parser = argparse.ArgumentParser(description='Measure the landmark networks on renders.')
-    parser.add_argument('--scenes', type=int, default=400)
+    parser.add_argument('--scenes', type=int, default=800)
     parser.add_argument('--seed', type=int, default=7)
     parser.add_argument('--out', type=Path, default=Path('model/landmark_noise.npz'))
     options = parser.parse_args()

@@ -21,7 +21,7 @@ _FILL = np.array([0.9, -0.1, -0.6])
 _SHADOW_TEXEL_M = 0.0012
 _SHADOW_SIZE = 640
 _SKIN_LIGHT = (0.855, 0.655, 0.545)
-_SHIRT = (0.20, 0.36, 0.44)
+SHIRT = (0.20, 0.36, 0.44)
 _HAIR = np.array([0.035, 0.022, 0.014], np.float32)
 
 
@@ -81,7 +81,7 @@ def torso(place_m: FloatArray, turn: FloatArray) -> Mesh:
     rings = np.stack([widths * np.cos(angle), np.broadcast_to(heights, (len(rows), 64)),
                       centres + depths * np.sin(angle)], -1)
     vertices = rings.reshape(-1, 3) @ turn.T + place_m
-    colours = np.tile(np.array(_SHIRT), (len(vertices), 1))
+    colours = np.tile(np.array(SHIRT), (len(vertices), 1))
     colours[:3 * 64] *= 0.86  # the collar's own edge
     return Mesh(vertices, _tube(rings, 0)[:, ::-1], colours, 0.02)
 
@@ -129,7 +129,7 @@ def arm(hand: OpenHand, vertices_m: FloatArray, elbow_m: FloatArray) -> Mesh:
     skin[:len(vertices_m)][nail] = (0.88, 0.68, 0.60)
     skin[:len(vertices_m)][pad] = (0.86, 0.61, 0.53)
     sleeve = len(vertices_m) + 6 * len(loop)
-    skin[sleeve:] = _SHIRT
+    skin[sleeve:] = SHIRT
     return Mesh(np.concatenate([vertices_m, added]), np.concatenate([faces, tube]), skin, 0.16)
 
 
