@@ -42,7 +42,8 @@ SIDE_WEIGHT = 6.0
 SIDE_LEAD = 12.0
 """Cost difference, summed over the frames, from which only one side is fitted."""
 SIDE_FRAMES = 3
-"""Frames in which both sides are fitted at least."""
+"""Frames in which both sides are fitted at least, and frames in a row that change a settled one:
+for a frame or two the network takes a hand for the other one."""
 
 
 @dataclass(frozen=True)
@@ -163,7 +164,7 @@ class HandTrack:
         self._clock = _Clock()
         self._filter = HandFilter()
         self._sides = [_Side(False), _Side(True)]
-        self._frame = self._side_since = self._retry_from = 0
+        self._frame = self._side_since = self._retry_from = self._against = 0
         self._sum = np.zeros(10)
         self._good = 0.0
         self._kept = False
@@ -233,7 +234,9 @@ class HandTrack:
             self._fit(side, hand, context, prior, warm)
         best = min(self._sides, key=lambda side: side.cost)
         assert best.fit is not None
-        if warm and best.fit.cost > DOUBTFUL_HAND_COST and self._frame >= self._retry_from:
+        if best.fit.cost <= DOUBTFUL_HAND_COST:
+            self._against = 0
+        elif warm and self._frame >= self._retry_from:
             self._retry_from = self._frame + RETRY_EVERY
             best = self._started_anew(best, hand, context, prior)
         if len(self._sides) == 2 and self._frame - self._side_since >= SIDE_FRAMES and abs(
@@ -249,6 +252,11 @@ class HandTrack:
         for side in sides:
             self._fit(side, hand, context, prior, warm=False)
         best = min(sides, key=lambda side: side.cost)
+        if best.left != old.left and len(self._sides) == 1:
+            self._against += 1
+            if self._against < SIDE_FRAMES:
+                self._retry_from = self._frame + 1
+                best = sides[old.left]
         assert best.fit is not None
         if best.fit.cost > CLEARLY_BETTER * old.fit.cost:
             return old

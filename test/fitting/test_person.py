@@ -148,6 +148,28 @@ def test_side_comes_from_the_shape_where_the_network_is_unsure(
     assert right >= 7
 
 
+def test_a_settled_side_changes_only_where_frames_in_a_row_say_so(
+        bodies: OpenBodies, scenes: list[Scene]) -> None:
+    """For a frame or two the network takes a hand for the other one; a lasting change counts."""
+    fitter = PersonFitter(bodies, Settings())
+    settled = run(fitter, scenes[0], bodies, 10)[-1].hands[0].body.left
+    rng = np.random.default_rng(1)
+    number, lefts = 10, []
+    for is_mirrored in (*[True] * 2, *[False] * 10, *[True] * 6):
+        person = observe(scenes[0], bodies, rng, 1.0)
+        seen = person.hands[0].observation
+        if is_mirrored:
+            middle = seen.points_px.mean(axis=0)
+            mirror = np.array((-1.0, 1.0, 1.0), np.float32)
+            person = hand_of(person, points_px=(seen.points_px - middle) * mirror[:2] + middle,
+                             world_m=seen.world_m * mirror,
+                             right_probability=1.0 - seen.right_probability)
+        lefts.append(fitter.fit([person], CAMERA, number * FRAME_NS)[0].hands[0].body.left)
+        number += 1
+    assert lefts[:12] == [settled] * 12
+    assert lefts[-1] != settled
+
+
 def test_lost_hand_is_predicted_then_forgotten(bodies: OpenBodies, scenes: list[Scene]) -> None:
     fitter = PersonFitter(bodies, Settings({'tracking.timeout': 0.3}))
     last = run(fitter, scenes[0], bodies, 10)[-1]
