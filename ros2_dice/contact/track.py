@@ -18,8 +18,6 @@ MEMORY_S = 0.08
 """Time constant of the running mean of the log odds."""
 HYSTERESIS = 0.3
 """A touch begins when the evidence passes +0.3 (p = 0.57) and ends when it passes -0.3 (0.43)."""
-PATIENCE_S = 1.0
-"""Evidence for a touch that lasts is no flicker: after so long it needs no hysteresis to begin."""
 DEPTH_SMOOTHING, DEPTH_CALM, DEPTH_NOISE_MPS = Smoothing(True, 1.0, 15.0), 0.3, 0.15
 """Of the depth at which the hand touches: as of its fit (`fitting.smooth`)."""
 DEPTH_LEVER_M = 0.6
@@ -57,8 +55,6 @@ class TouchTrack:
     """What settling added in the last frame of touching."""
     unseen_s: float = 0.0
     """Since the hand was last measured."""
-    leaning_s: float = 0.0
-    """How long the evidence has been for a touch that did not begin."""
     movement: Movement = field(default_factory=Movement)
     _depth: OneEuro = field(default_factory=_depth_filter)
 
@@ -86,14 +82,12 @@ class TouchTrack:
         if not 0.0 <= elapsed_s < FORGET_S:
             self.decided, self.touching, elapsed_s = False, False, math.inf
             self.depth_shift, self.correction, self.unseen_s = 0.0, NO_CORRECTION, 0.0
-            self.movement, self.leaning_s = Movement(), 0.0
+            self.movement = Movement()
         self.movement.see(look, elapsed_s)
         self.unseen_s = 0.0 if look.measured or not self.decided else self.unseen_s + elapsed_s
         log_odds = look.log_odds - UNSEEN_WEIGHT * self.unseen_s
         self.log_odds += (log_odds - self.log_odds) * _share(elapsed_s, MEMORY_S)
         was_touching = self.touching
-        leans = self.decided and not was_touching and self.log_odds > 0.0
-        self.leaning_s = self.leaning_s + elapsed_s if leans else 0.0
         shown = probability(self.log_odds + self._bias(look))
         self.touching, self.decided = shown >= 0.5, True
         if self.touching:
@@ -111,8 +105,7 @@ class TouchTrack:
             return 0.0
         if self.touching:
             return HYSTERESIS - self.movement.against_stay(look)
-        held_back = max(0.0, 1.0 - self.leaning_s / PATIENCE_S)
-        return -HYSTERESIS * held_back - self.movement.against_begin()
+        return -HYSTERESIS - self.movement.against_begin()
 
     def _stay(self, look: Look, elapsed_s: float, was_touching: bool) -> None:
         self.movement.rest(look, elapsed_s)

@@ -174,18 +174,8 @@ def test_weak_evidence_does_not_turn_a_verdict():
     for frame in range(60, 120):
         track.update(Look(-2.0, 0.0, 0.0), frame * FRAME_NS)
     assert not track.touching
-    for frame in range(120, 180):  # evidence that flickers about one half
-        assert track.update(Look(0.25 if frame % 12 < 6 else -0.25, 0.0, 0.0),
-                            frame * FRAME_NS) < 0.5
-
-
-def test_weak_evidence_that_lasts_begins_a_touch_within_a_second():
-    track = TouchTrack()
-    for frame in range(30):
-        track.update(Look(-2.0, 0.0, 0.0), frame * FRAME_NS)
-    told = [track.update(Look(0.1, 0.0, 0.0), frame * FRAME_NS) >= 0.5 for frame in range(30, 80)]
-    assert 8 <= told.index(True) <= 30
-    assert all(told[told.index(True):])
+    for frame in range(120, 180):
+        assert track.update(Look(0.2, 0.0, 0.0), frame * FRAME_NS) < 0.5
 
 
 def test_a_clear_touch_is_told_soon_after_long_hovering():
