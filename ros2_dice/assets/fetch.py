@@ -234,6 +234,8 @@ def _lock(folder: Path, progress: Progress) -> Iterator[None]:
             except BlockingIOError:
                 progress('Waiting for another pull', 0, 0)
                 time.sleep(_LOCK_POLL_S)
+            except OSError:  # a file system without locks, as some over the network
+                break
         yield
 
 

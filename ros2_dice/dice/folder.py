@@ -194,12 +194,12 @@ def _remove_leftovers(parent: Path) -> None:
 
 
 def _take(lock: IO[str]) -> bool:
-    """Take a lock that this process has open; False where another one has it."""
+    """Take a lock that this process has open; False where another has it, or there are none."""
     import fcntl
 
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
+    except OSError:
         return False
     return True
 

@@ -2,6 +2,7 @@
 """Fetching: only right files get their names, whatever happens on the way."""
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import signal
@@ -271,6 +272,18 @@ def test_waiting_is_said(house: House) -> None:
         pull(['eye'], source=house.wheel, progress=let_go)
     assert said[0] == 'Waiting for another pull'
     assert house.names() == {'eye.tflite'}
+
+
+def test_a_file_system_without_locks_takes_files_all_the_same(
+        house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A home folder that is mounted over the network may have none."""
+    def no_locks(handle: object, operation: int) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr('fcntl.flock', no_locks)
+    pull(source=house.wheel)
+    for name in CONTENT:
+        assert find_asset(name)
 
 
 def test_a_data_folder_that_is_a_file(house: House) -> None:
