@@ -162,6 +162,7 @@ def _estimate_one(frame: Frame, stem: Path, estimator: Estimator, overlay: Overl
     import cv2
 
     from ros2_dice.cli.people import people_document
+    from ros2_dice.cli.sources import remove_meshes
     from ros2_dice.render.export import export_meshes, write_glb, write_ply
 
     estimator.reset()  # pictures know nothing of each other
@@ -179,6 +180,7 @@ def _estimate_one(frame: Frame, stem: Path, estimator: Estimator, overlay: Overl
         'model': estimator.model_id,
     }
     stem.parent.mkdir(parents=True, exist_ok=True)
+    remove_meshes(stem)
     # First the JSON: it is how the next run knows that the other files may be overwritten.
     _put(stem, '.json', (json.dumps(document, indent=2, allow_nan=False) + '\n').encode(), result)
     _put(stem, '.png', cv2.imencode('.png', picture)[1].tobytes(), result)

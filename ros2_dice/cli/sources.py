@@ -7,6 +7,7 @@ import json
 import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 from ros2_dice.errors import ConfigError, ImageError
 
@@ -77,12 +78,41 @@ def check_results(stem: Path) -> None:
                               expected='a free name', next_step='give another --out')
 
 
+def remove_meshes(stem: Path) -> None:
+    """
+    Remove the meshes that an earlier run left: this one may find others, or nobody.
+
+    Args:
+        stem: path of the results without their endings; its JSON says which meshes there were.
+
+    Raises:
+        OSError: one can't be removed.
+    """
+    people = _our_people(stem.with_name(stem.name + '.json'))
+    if people is None:
+        return
+    endings = ['.glb']
+    for person in people:
+        names = ['face', *(hand['id'] for hand in person['hands'])]
+        endings += [f'_{person["id"]}_{name}.ply' for name in names]
+    for ending in endings:
+        if '/' not in ending:
+            stem.with_name(stem.name + ending).unlink(missing_ok=True)
+
+
 def _is_ours(path: Path) -> bool:
+    return _our_people(path) is not None
+
+
+def _our_people(path: Path) -> list[Any] | None:
+    """Return the people of a JSON of ours, None where it is none."""
     try:
-        document = json.loads(path.read_bytes())
-    except (OSError, ValueError):
-        return False
-    return isinstance(document, dict) and isinstance(document.get('people'), list)
+        people = json.loads(path.read_bytes())['people']
+        whole = all(isinstance(person['id'], str) and isinstance(hand['id'], str)
+                    for person in people for hand in [person, *person['hands']])
+    except (OSError, ValueError, TypeError, KeyError):
+        return None
+    return people if whole and isinstance(people, list) else None
 
 
 def result_names(files: Sequence[Path]) -> list[str]:

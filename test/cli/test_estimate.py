@@ -136,6 +136,17 @@ def test_only_own_results_are_overwritten(
     assert theirs.read_bytes() == before
 
 
+def test_meshes_of_an_earlier_run_do_not_stay(
+        tmp_path: Path, estimators: list[FakeEstimator]) -> None:
+    """Who reads x_*.ply must not take them for what is in the picture now."""
+    out = tmp_path / 'out'
+    assert run(picture(tmp_path / 'x.jpg'), '--out', out) == 0
+    (out / 'x_mine.ply').touch()
+    assert (out / 'x_b0001_face.ply').exists()
+    assert run(picture(tmp_path / 'x.jpg', 0), '--out', out) == 0
+    assert {path.name for path in out.iterdir()} == {'x.png', 'x.json', 'x_mine.ply'}
+
+
 def test_nothing_done_leaves_no_folder(
         tmp_path: Path, estimators: list[FakeEstimator]) -> None:
     assert run(tmp_path / 'none.jpg', '--out', tmp_path / 'out') == 1
