@@ -121,6 +121,9 @@ def _run(plan: Plan, source: Source, quiet: bool) -> tuple[Outcome, Counts]:
             outcome = session.run()
             return outcome, write_overlay(recording, plan.out / 'overlay.mp4', source.rate_hz,
                                           lambda done, of: bar.show('drawing', done, of))
+        except OSError:
+            (plan.out / 'overlay.mp4').unlink(missing_ok=True)  # no player takes half a one
+            raise
         except KeyboardInterrupt:
             print(f'ros2-dice: stopped; {_kept(plan.out, session.recorded)}', file=sys.stderr)
             raise typer.Exit(130) from None

@@ -143,3 +143,29 @@ def test_a_damaged_part_of_a_clip_is_named_by_its_time(tmp_path):
     for line in said:
         assert re.match(r'clip damaged\.mp4: skipped a part at \d+\.\d\d s \(', line) or (
             'marks as corrupt' in line)
+
+
+def test_half_an_overlay_does_not_stay(tmp_path, monkeypatch):
+    pytest.importorskip('rclpy')
+    pytest.importorskip('ros2_dice.msg')
+    from ros2_dice.cli import demo, demo_results, demo_session
+    from ros2_dice.ros.inputs import open_source
+
+    class Through:
+        domain_id, recorded = 1, {}
+
+        def __init__(self, *_):
+            pass
+
+        def run(self):
+            return None
+
+    def full(recording, path, *_):
+        path.write_bytes(b'half a clip')
+        raise OSError(28, 'No space left on device', str(path))
+
+    monkeypatch.setattr(demo_session, 'Session', Through)
+    monkeypatch.setattr(demo_results, 'write_overlay', full)
+    with pytest.raises(OSError, match='No space left'):
+        demo._run(demo_session.Plan('sample', tmp_path), open_source('sample'), quiet=True)
+    assert not list(tmp_path.iterdir())
