@@ -4,6 +4,17 @@ Errors that say what was wrong, what was expected and what to do next.
 
 Every error carries its parts, so that a node can put them into diagnostics and a script into JSON.
 """
+import sys
+from pathlib import Path
+
+EXTRAS = {
+    'ros': 'rosbags',
+    'view': 'rerun-sdk',
+    'dice': 'packaging safetensors torch',
+    'engines': 'onnx onnxruntime onnxscript',
+    'tensorrt': 'onnx onnxruntime onnxscript tensorrt-rtx-cu13',
+}
+"""What the extras of pyproject.toml bring, without ROS; for who has no use for its metadata."""
 
 
 class DiceError(Exception):
@@ -51,9 +62,25 @@ def install_hint(extra: str) -> str:
     """
     Return the next step of somebody who lacks an extra of pyproject.toml.
 
-    The package is in no index: pip takes it from a clone, with the versions that were tested.
+    The package is in no index: pip takes it from a clone, with the versions that were tested. In a
+    colcon workspace that would replace the distribution's numpy and hide the built package.
     """
+    if built_by_colcon(Path(__file__)):
+        return f'in the clone: pip install -c constraints-robot.txt {EXTRAS[extra]}'
     return f"in the clone: pip install -c constraints.txt -e '.[{extra}]'"
+
+
+def built_by_colcon(module: Path, environment: str = sys.prefix) -> bool:
+    """
+    Return whether a module of this package lies in a ROS prefix that is no Python environment.
+
+    Args:
+        module: path <prefix>/lib/pythonX.Y/site-packages/ros2_dice/<module>.py.
+        environment: prefix of the Python environment, whose packages pip has installed.
+    """
+    prefix = module.parents[4] if len(module.parents) > 4 else module.parent
+    return (prefix / 'share' / 'ros2_dice' / 'package.xml').is_file() \
+        and prefix.resolve() != Path(environment).resolve()
 
 
 class ConfigError(DiceError):

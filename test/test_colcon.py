@@ -119,6 +119,7 @@ def test_the_workspace_has_every_file_and_interface(workspace: Workspace) -> Non
 def test_the_commands_run_from_the_workspace(workspace: Workspace) -> None:
     assert 'demo' in workspace.sourced('ros2-dice --help')
     assert 'params_file' in workspace.sourced('python3 -m ros2_dice.ros.processes --help')
+    assert 'pip install -c constraints-robot.txt' in workspace.sourced('ros2-dice doctor || true')
     # It comes up as far as its parameters and refuses one.
     node = 'ws/install/ros2_dice/lib/ros2_dice/dice_node'
     said = workspace.sourced(f'timeout 100 {node} --ros-args -p smoothing.min_cutoff:=-1.0 2>&1; '

@@ -15,7 +15,7 @@ from xml.etree import ElementTree
 import pytest
 
 import ros2_dice
-from ros2_dice.errors import install_hint
+from ros2_dice.errors import EXTRAS, built_by_colcon, install_hint
 from ros2_dice.share import share_folder
 
 if sys.version_info >= (3, 11):
@@ -308,7 +308,24 @@ def test_hints_name_extras_that_there_are():
     text = (ROOT / 'pyproject.toml').read_text()
     extras = tomllib.loads(text)['project']['optional-dependencies']
     assert "'.[view]'" in install_hint('view')
+    for extra, names in EXTRAS.items():
+        own = {re.split(r'[><=; ]', line)[0] for line in extras[extra]
+               if not line.startswith('ros-')}
+        if 'ros2_dice[engines]' in own:
+            own = own - {'ros2_dice[engines]'} | set(EXTRAS['engines'].split())
+        assert own == set(names.split())
     for path in sources():
         source = path.read_text()
         assert set(re.findall(r'install_hint\([\'"](\w+)', source)) <= set(extras), path
         assert "pip install 'ros2_dice" not in source, f'{path.name}: it is in no index'
+
+
+@pytest.mark.parametrize('by_colcon', [True, False])
+def test_a_robot_is_not_told_to_install_the_tree(tmp_path, by_colcon):
+    module = tmp_path / 'lib' / 'python3.12' / 'site-packages' / 'ros2_dice' / 'errors.py'
+    assert not built_by_colcon(module), 'nothing there'
+    (tmp_path / 'share' / 'ros2_dice').mkdir(parents=True)
+    (tmp_path / 'share' / 'ros2_dice' / 'package.xml').touch()
+    environment = tmp_path / 'other' if by_colcon else tmp_path
+    assert built_by_colcon(module, str(environment)) is by_colcon
+    assert not built_by_colcon(PACKAGE / 'errors.py')
