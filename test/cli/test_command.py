@@ -181,6 +181,7 @@ def test_a_disk_that_fills_up_is_one_line(monkeypatch: pytest.MonkeyPatch,
     def full(verb: str) -> None:
         raise OSError(28, 'No space left on device', 'out.json')
 
+    monkeypatch.delenv(main_module.DEBUG_VARIABLE, raising=False)
     monkeypatch.setattr(main_module, 'load_verb', full)
     assert run('version') == 1
     assert capsys.readouterr().err == (
