@@ -32,7 +32,7 @@ def head_regions(vertices_m: FloatArray, landmarks_m: FloatArray,
         landmarks_m: (68, 3) on it [m].
         guide: the open head.
     """
-    laid = laid_over(guide.rest_vertices_m, guide.landmark_rest_m[guide.landmarks_68],
+    laid = laid_over(guide.rest_vertices_m, guide.skin_landmarks_m[guide.landmarks_68],
                      landmarks_m)
     _, nearest = KDTree(laid).query(vertices_m)
     return guide.regions[np.asarray(nearest)]

@@ -80,8 +80,10 @@ class OpenHead:
         def at_landmarks(values: np.ndarray) -> FloatArray:
             return np.einsum('nk,nk...->n...', bary, values[corners].astype(float))
 
-        self.landmark_rest_m = at_landmarks(self.rest_vertices_m)
-        """(468, 3) points of the face network on the rest shape [m]."""
+        self.skin_landmarks_m = at_landmarks(self.rest_vertices_m)
+        """(468, 3) the skin of the rest shape at the points of the face network [m]."""
+        self.landmark_rest_m = self.skin_landmarks_m + load('mp468_offset').astype(float)
+        """(468, 3) those points [m]: millimetres off the skin, at jaw and temples more."""
         self.landmark_dirs = np.concatenate(
             (at_landmarks(identity), at_landmarks(expression)), axis=-1)
         """(468, 3, 76) their derivatives by identity and expression."""
@@ -112,7 +114,7 @@ class OpenHead:
 
     def face_pose(self, state: HeadState) -> Pose:
         """Return REP-155's face frame: origin sellion, x out of the face, z to the scalp."""
-        sellion = self.landmark_rest_m[SELLION] + self.landmark_dirs[SELLION] @ np.concatenate(
+        sellion = self.skin_landmarks_m[SELLION] + self.landmark_dirs[SELLION] @ np.concatenate(
             (state.identity, state.expression))
         axes = state.rotation[:, [2, 0, 1]]  # head frame's z, x, y
         return Pose(np.exp(state.log_scale) * state.rotation @ sellion + state.translation_m,

@@ -62,7 +62,11 @@ def paint_head(arrays: dict[str, np.ndarray], paint: Paint) -> np.ndarray:
 
 def embed_face_points(arrays: dict[str, np.ndarray], paint: Paint,
                       network: FaceNetwork) -> dict[str, np.ndarray]:
-    """Return face, weights and trust of each of the 468 points on the head."""
+    """
+    Return face, weights and trust of each of the 468 points on the head.
+
+    They lie on the skin; `tools/measure_face_offsets.py` measures how far off it they really are.
+    """
     faces = arrays['head_faces'].astype(int)
     rest = arrays['head_vertices'].astype(float)
     identity = arrays['head_shape_pca'].astype(float)
@@ -91,6 +95,7 @@ def embed_face_points(arrays: dict[str, np.ndarray], paint: Paint,
           f'{LANDMARKS} found, mean spread {1e3 * spread[known].mean():.1f} mm')
     trust = np.where(known, 1 / (1 + (spread / _SPREAD_M) ** 2), 0.0)
     return {'head_mp468_face': face.astype('u2'), 'head_mp468_bary': bary.astype('f4'),
+            'head_mp468_offset': np.zeros((LANDMARKS, 3), 'f4'),
             'head_mp468_weight': trust.astype('f4'), 'head_ibug68_in_mp468': IBUG68}
 
 
