@@ -2,6 +2,7 @@
 """Reading model/open_bodies.npz."""
 from __future__ import annotations
 
+import tokenize
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,7 +45,8 @@ def load_open_bodies(path: str | Path) -> OpenBodies:
         with np.load(path, allow_pickle=False) as data:
             arrays = {key: data[key] for key in data.files}
         return OpenBodies(OpenHand(arrays, True), OpenHand(arrays, False), OpenHead(arrays))
-    except (OSError, ValueError, KeyError, IndexError, EOFError, zipfile.BadZipFile) as error:
+    except (OSError, ValueError, KeyError, IndexError, EOFError, zipfile.BadZipFile,
+            tokenize.TokenError) as error:  # the last from numpy 1.26's reading of headers
         raise AssetError(
             f'file {name} of the open bodies', state=f'damaged ({type(error).__name__}: {error})',
             expected='the file that tools/bake_open_bodies.py writes',

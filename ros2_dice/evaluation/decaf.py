@@ -9,6 +9,7 @@ set's `assets` folder; without them there is no geometry, only contact.
 from __future__ import annotations
 
 import re
+import tokenize
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -190,7 +191,7 @@ def _mapped(path: Path, shape: tuple[int, ...]) -> npt.NDArray:
     """Return a mapped array (frames, *shape)."""
     try:
         values = np.load(_there(path), mmap_mode='r', allow_pickle=False)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, tokenize.TokenError) as error:
         raise ConfigError(f'Decaf data set: {path.name}', state='not to be read as an array',
                           expected='a .npy file of numbers', next_step=_NEXT) from error
     if values.shape[1:] != shape:

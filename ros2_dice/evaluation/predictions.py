@@ -7,6 +7,7 @@ truth, so that two files can be held against each other.
 """
 from __future__ import annotations
 
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Mapping
@@ -83,7 +84,7 @@ def load_predictions(path: Path) -> Predictions:
         raise ConfigError(f"predictions {path.name} can't be read: {why(error)}",
                           expected='an .npz file', next_step=_NEXT) from error
     except (ValueError, EOFError, TypeError, AttributeError, NotImplementedError, zlib.error,
-            zipfile.BadZipFile) as error:
+            zipfile.BadZipFile, tokenize.TokenError) as error:
         # numpy's own words advise to unpickle it
         raise ConfigError(f'predictions {path.name}', state='no file of plain arrays',
                           expected='an .npz file without pickled objects',
