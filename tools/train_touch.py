@@ -2,7 +2,7 @@
 """
 Train the touch model on generated scenes: model/touch_model.json.
 
-    python tools/train_touch.py [--scenes 1400] [--seed 1] [--cache FILE]
+    python tools/train_touch.py [--scenes 2800] [--seed 1] [--cache FILE]
 
 Recipe: `SceneSampler(PEOPLE)` draws scenes (3/8 touch, 3/8 hover at 0.5 to 8 cm, 1/8 each pass and
 apart; a quarter of touch and hover at 0.4 to 0.8 m, hover there at 2 cm); `NetworkNoise` makes the
@@ -217,7 +217,7 @@ def document(model: LearnedTouchModel, recipe: dict[str, Any]) -> dict[str, Any]
 def main() -> None:
     """Draw, train, write."""
     parser = argparse.ArgumentParser(description='Train the touch model on generated scenes.')
-    parser.add_argument('--scenes', type=int, default=1400)
+    parser.add_argument('--scenes', type=int, default=2800)
     parser.add_argument('--seed', type=int, default=1)
     parser.add_argument('--cache', type=Path, help='file that keeps what was drawn')
     parser.add_argument('--out', type=Path, default=Path('model/touch_model.json'))
