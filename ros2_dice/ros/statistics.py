@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import sys
 import threading
 import time
 from collections import deque
@@ -147,7 +148,7 @@ def statistics_message(summary: Summary, header: Header, model_id: str,
         precision=precision, engine_id=str(engine.get('engine_id', '')),
         max_vertex_error=_measured(engine, 'vertices_m'),
         max_contact_error=_measured(engine, 'contact'),
-        memory_rss=resident_bytes())
+        memory_rss=resident_bytes(), memory_device=device_bytes())
 
 
 def resident_bytes() -> int:
@@ -157,6 +158,14 @@ def resident_bytes() -> int:
             return int(file.read().split()[1]) * os.sysconf('SC_PAGE_SIZE')
     except OSError:
         return 0
+
+
+def device_bytes() -> int:
+    """Return what torch holds for this process on all GPUs [byte], 0 = unknown or nothing."""
+    cuda = getattr(sys.modules.get('torch'), 'cuda', None)  # who did not import it holds nothing
+    if cuda is None or not cuda.is_available():
+        return 0
+    return sum(int(cuda.memory_reserved(number)) for number in range(cuda.device_count()))
 
 
 def _measured(engine: Mapping[str, object], name: str) -> float:

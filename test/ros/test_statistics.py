@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Figures of the node as a message, without a node."""
 import math
+import sys
+from types import SimpleNamespace
 
 from std_msgs.msg import Header
 
@@ -24,3 +26,20 @@ def test_what_was_not_measured_is_no_number():
     message = statistics_message(summary, Header(), 'open/openvino-fp32', {})
     assert math.isnan(message.max_vertex_error)
     assert math.isnan(message.max_contact_error)
+
+
+def test_memory_on_gpus_is_what_torch_holds_and_0_without_torch_or_a_gpu(monkeypatch):
+    def told() -> int:
+        summary = StatisticsWindow().summary(Counters())
+        return statistics_message(summary, Header(), 'dice/cuda_graph-fp32', {}).memory_device
+
+    def torch(*held: int) -> SimpleNamespace:
+        return SimpleNamespace(cuda=SimpleNamespace(
+            is_available=lambda: bool(held), device_count=lambda: len(held),
+            memory_reserved=held.__getitem__))
+
+    monkeypatch.delitem(sys.modules, 'torch', raising=False)
+    assert told() == 0
+    for module, expected in ((torch(), 0), (torch(2_000_000, 500), 2_000_500)):
+        monkeypatch.setitem(sys.modules, 'torch', module)
+        assert told() == expected
