@@ -140,7 +140,7 @@ def _table() -> tuple[Parameter, ...]:
         p('tracking.timeout', 0.3, 'Keep predicting a lost hand or face for so long.', 0.0, 5.0,
           live=True, unit='s'),
         p('tracking.deterministic_ids', False, 'Ids a0000, a0001, ... instead of random ones; '
-          'no touch ends by the clock.'),
+          'they begin again at a reset, and no touch ends by the clock.'),
         p('smoothing.enabled', True, 'One-euro filter over pose, shape and angles.', live=True),
         p('smoothing.min_cutoff', 1.0,
           'Cutoff at rest; lower = calmer. Noisy landmarks lower it further.', 0.01, 30.0,
