@@ -24,6 +24,7 @@ from ros2_dice.assets.download import Progress, download_wheel, no_progress
 from ros2_dice.assets.manifest import Asset, Wheel, asset_named, load_manifest
 from ros2_dice.assets.store import Condition, check_asset, data_folder, remedy
 from ros2_dice.errors import AssetError
+from ros2_dice.locks import try_lock
 
 _STAGING_PREFIX = '.pull-'
 _CHUNK_BYTES = 1 << 20
@@ -224,18 +225,10 @@ def _sync(folder: Path) -> None:
 @contextlib.contextmanager
 def _lock(folder: Path, progress: Progress) -> Iterator[None]:
     """Keep other pulls out of the folder; wait for one that is at work."""
-    import fcntl
-
     with (folder / '.lock').open('a') as handle:
-        while True:
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                progress('Waiting for another pull', 0, 0)
-                time.sleep(_LOCK_POLL_S)
-            except OSError:  # a file system without locks, as some over the network
-                break
+        while try_lock(handle) is False:
+            progress('Waiting for another pull', 0, 0)
+            time.sleep(_LOCK_POLL_S)
         yield
 
 

@@ -21,11 +21,12 @@ import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from ros2_dice.assets.plain_file import read_bytes
 from ros2_dice.assets.store import data_folder
 from ros2_dice.errors import AssetError
+from ros2_dice.locks import try_lock
 
 FORMAT = 1
 KIND = 'dice'
@@ -165,7 +166,7 @@ def new_folder(folder: Path) -> Iterator[Path]:
     try:
         content.mkdir()
         with (staging / _LOCK).open('a') as lock:
-            _take(lock)
+            try_lock(lock)
             yield content
             if folder.exists():
                 folder.rename(before)
@@ -189,19 +190,8 @@ def _remove_leftovers(parent: Path) -> None:
         if (staging / _BEFORE).exists() or not (staging / _LOCK).exists():
             continue
         with (staging / _LOCK).open('a') as lock:
-            if _take(lock):
+            if try_lock(lock):
                 shutil.rmtree(staging, ignore_errors=True)
-
-
-def _take(lock: IO[str]) -> bool:
-    """Take a lock that this process has open; False where another has it, or there are none."""
-    import fcntl
-
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return False
-    return True
 
 
 def write_synced(path: Path, data: bytes) -> dict[str, Any]:

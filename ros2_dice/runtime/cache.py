@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import fcntl
 import hashlib
 import json
 import os
@@ -24,6 +23,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from ros2_dice.errors import EngineError
+from ros2_dice.locks import try_lock
 from ros2_dice.runtime.engine_file import Entry, read_entry, write_entry
 
 SUFFIX = '.engine'
@@ -204,7 +204,7 @@ class EngineCache:
             return
         with stream:
             began_s = said_s = time.monotonic()
-            while (locked := _try_lock(stream.fileno())) is False:
+            while (locked := try_lock(stream)) is False:
                 now_s = time.monotonic()
                 if now_s - said_s >= _SAY_AGAIN_S or now_s - began_s < _POLL_S:
                     waiting(now_s - began_s)
@@ -251,22 +251,11 @@ class EngineCache:
                 os.close(number)
 
 
-def _try_lock(descriptor: int) -> bool | None:
-    """Take a lock; False where another has it, None on a file system that has no locks."""
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    except OSError:
-        return None
-    return True
-
-
 def _is_locked(path: Path) -> bool:
     """Tell whether somebody has a lock, or nobody can know."""
     try:
         with path.open('a') as stream:
-            return not _try_lock(stream.fileno())
+            return not try_lock(stream)
     except OSError:
         return False
 

@@ -172,7 +172,7 @@ def test_a_read_only_disk_costs_only_the_cache(
     monkeypatch.setattr(cache_module.tempfile, 'NamedTemporaryFile', refuse)
     monkeypatch.setattr(cache_module.os, 'utime', refuse)
     monkeypatch.setattr(cache_module.os, 'replace', refuse)
-    monkeypatch.setattr(cache_module.fcntl, 'flock', lambda *args: None)
+    monkeypatch.setattr('fcntl.flock', lambda *args: None)
     toy, said, answer = start(tmp_path)
     assert (toy.builds, answer, said) == (0, 2.0, []), 'what is there serves'
     toy, said, answer = start(tmp_path, version='2')
