@@ -22,7 +22,6 @@ from ros2_dice.dice.folder import model_folder
 from ros2_dice.dice.imported import ImportedModel, load_imported
 from ros2_dice.dice.inference import Inference
 from ros2_dice.dice.people import (
-    NOMINAL_DT_S,
     HandMemory,
     Look,
     PersonMemory,
@@ -39,6 +38,7 @@ from ros2_dice.landmarks import PersonObservation, PersonTracker
 from ros2_dice.landmarks.ids import IdSource
 from ros2_dice.parameters import Settings
 from ros2_dice.runtime import Engine
+from ros2_dice.stamps import NOMINAL_STEP_S, FrameClock
 from ros2_dice.types import (
     BodyEstimate,
     Camera,
@@ -48,6 +48,8 @@ from ros2_dice.types import (
     Roi,
     State,
 )
+
+_LEAST_MEMORY_S = 0.2
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,6 +130,7 @@ class DiceEstimator:
         start_s = time.perf_counter()
         if not self._settings.flag('tracking.enabled'):
             self.reset()
+        frame = replace(frame, stamp_ns=self._clock.time_ns(frame.stamp_ns))
         camera = frame.camera or Camera.from_fov(
             frame.width_px, frame.height_px, self._settings.number('camera.horizontal_fov'))
         people, looks = self._looks(frame)
@@ -171,6 +174,7 @@ class DiceEstimator:
     def reset(self) -> None:
         """Forget ids, tracks and filters."""
         self._memories: dict[str, PersonMemory] = {}
+        self._clock = FrameClock()
         if self._tracker is not None:
             self._tracker.reset()
         else:
@@ -199,19 +203,23 @@ class DiceEstimator:
             looks += looks_at(person, memory, margin, (frame.width_px, frame.height_px))
         return people, looks
 
+    @property
+    def _memory_s(self) -> float:
+        """For so long the past counts."""
+        return max(self._settings.number('tracking.timeout'), _LEAST_MEMORY_S)
+
     def _memory(self, look: Look) -> HandMemory:
         return self._memories[look.person_id].of(look.hand_id)
 
     def _filtered(self, look: Look, outputs: Outputs, frame: Frame) -> Outputs:
         """Return what the network says about one square in the light of what it said before."""
         memory = self._memory(look)
-        timeout_s = self._settings.number('tracking.timeout')
-        step_s = memory.clock.step_s(frame.stamp_ns, timeout_s)
+        step_s = memory.clock.step_s(frame.stamp_ns, self._memory_s)
         if step_s is None or (memory.square or look.square).mirrored != look.square.mirrored:
             memory.outputs, memory.script = OutputFilter(), ScriptFilter()
         if self._behaviour.smooth_by_frame:
             return outputs
-        return memory.outputs.update(outputs, step_s or NOMINAL_DT_S, self._smoothing)
+        return memory.outputs.update(outputs, step_s or NOMINAL_STEP_S, self._smoothing)
 
     def _remember(self, look: Look, captured: Captured) -> None:
         """Keep the meshes of one square."""
@@ -237,11 +245,10 @@ class DiceEstimator:
         memory = self._memories[sights[0].look.person_id]
         base = next((sight for sight in sights if sight.placement is not None), sights[0])
         if base.placement is not None and base.placement.is_sane():
-            step_s = memory.clock.step_s(frame.stamp_ns,
-                                         self._settings.number('tracking.timeout'))
+            step_s = memory.clock.step_s(frame.stamp_ns, self._memory_s)
             if step_s is None:
                 memory.place = PlaceFilter()
-            memory.placement = memory.place.update(base.placement, step_s or NOMINAL_DT_S,
+            memory.placement = memory.place.update(base.placement, step_s or NOMINAL_STEP_S,
                                                    self._smoothing)
         placement = memory.placement
         if placement is None:

@@ -11,11 +11,8 @@ from ros2_dice.dice.postprocess import Captured
 from ros2_dice.dice.preprocess import Square, centre_square
 from ros2_dice.dice.smooth import OutputFilter, PlaceFilter, ScriptFilter
 from ros2_dice.landmarks import HandObservation, PersonObservation, TrackedHand
+from ros2_dice.stamps import StepClock
 from ros2_dice.types import Frame, Handedness
-
-NOMINAL_DT_S = 1.0 / 30.0
-"""For frames that carry the stamp of the one before."""
-_LEAST_MEMORY_S = 0.2
 
 
 @dataclass(frozen=True)
@@ -34,30 +31,13 @@ class Look:
     square: Square
 
 
-class Clock:
-    """Time between measurements, for stamps that may stand still or go back."""
-
-    def __init__(self) -> None:
-        self._stamp_ns: int | None = None
-
-    def step_s(self, stamp_ns: int, timeout_s: float) -> float | None:
-        """Return the time since the last measurement; None = the past does not count any more."""
-        last, self._stamp_ns = self._stamp_ns, stamp_ns
-        if last is None:
-            return None
-        gap_s = (stamp_ns - last) * 1e-9
-        if not 0.0 <= gap_s <= max(timeout_s, _LEAST_MEMORY_S):
-            return None
-        return gap_s or NOMINAL_DT_S
-
-
 @dataclass
 class HandMemory:
     """One hand with the head that it was seen with; a face alone is remembered as one, too."""
 
     outputs: OutputFilter = field(default_factory=OutputFilter)
     script: ScriptFilter = field(default_factory=ScriptFilter)
-    clock: Clock = field(default_factory=Clock)
+    clock: StepClock = field(default_factory=StepClock)
     square: Square | None = None
     seen: Captured | None = None
     """Of the last sight, as the network saw it."""
@@ -71,7 +51,7 @@ class PersonMemory:
 
     hands: dict[str, HandMemory] = field(default_factory=dict)
     place: PlaceFilter = field(default_factory=PlaceFilter)
-    clock: Clock = field(default_factory=Clock)
+    clock: StepClock = field(default_factory=StepClock)
     placement: Placement | None = None
     """Of the last sight."""
     surface: HeadSurface | None = None

@@ -14,6 +14,7 @@ from ros2_dice.fitting.head import HeadFitter
 from ros2_dice.fitting.priors import SizePrior
 from ros2_dice.fitting.results import FittedHand, FittedHead
 from ros2_dice.fitting.smooth import HandFilter, HeadFilter, Smoothing
+from ros2_dice.stamps import NOMINAL_STEP_S, StepClock
 from ros2_dice.types import Camera, FloatArray, Handedness, State
 
 if TYPE_CHECKING:
@@ -21,8 +22,7 @@ if TYPE_CHECKING:
 
 SETTLED_AFTER = 20
 """Good frames after which identity and shape are kept."""
-NOMINAL_DT_S = 1.0 / 30.0
-"""For frames that carry the stamp of the one before."""
+_LEAST_MEMORY_S = 2.0 * NOMINAL_STEP_S
 WARM_ITERATIONS, COLD_ITERATIONS, EARLY_ITERATIONS = 4, 40, 15
 EARLY_FRAMES = 5
 """A new hand is fitted patiently in so many frames: it shall not creep to its place later."""
@@ -55,24 +55,10 @@ class Context:
     smoothing: Smoothing
     timeout_s: float
 
-
-class _Clock:
-    """Time between measurements, for stamps that may stand still or go back."""
-
-    def __init__(self) -> None:
-        self.stamp_ns: int | None = None
-
-    def gap_s(self, stamp_ns: int) -> float:
-        """Return the seconds since the last measurement; infinite before the first."""
-        return math.inf if self.stamp_ns is None else (stamp_ns - self.stamp_ns) * 1e-9
-
-    def step(self, context: Context) -> float | None:
-        """Return the seconds to this measurement; None = the past does not count any more."""
-        gap = self.gap_s(context.stamp_ns)
-        self.stamp_ns = context.stamp_ns
-        if gap < 0 or gap > max(context.timeout_s, 2 * NOMINAL_DT_S):
-            return None
-        return gap or NOMINAL_DT_S
+    @property
+    def memory_s(self) -> float:
+        """For so long the past counts."""
+        return max(self.timeout_s, _LEAST_MEMORY_S)
 
 
 class HeadTrack:
@@ -85,7 +71,7 @@ class HeadTrack:
 
     def __init__(self, fitter: HeadFitter) -> None:
         self._fitter = fitter
-        self._clock = _Clock()
+        self._clock = StepClock()
         self._filter = HeadFilter()
         self._state: HeadState | None = None
         self._sum = np.zeros(fitter.head.identity_count + 1)
@@ -101,7 +87,7 @@ class HeadTrack:
     def measure(self, observation: FaceObservation, context: Context, size_prior: SizePrior,
                 trust: FloatArray | None) -> FittedHead:
         """Fit one frame's landmarks."""
-        dt_s = self._clock.step(context)
+        dt_s = self._clock.step_s(context.stamp_ns, context.memory_s)
         if dt_s is None:
             self._filter = HeadFilter()
         settled = self._frames >= SETTLED_AFTER
@@ -122,7 +108,7 @@ class HeadTrack:
             self._frames += observation.score
             if self._frames >= SETTLED_AFTER:
                 self._state = self._known(fit.state)
-        smooth = self._filter.update(fit.state, dt_s or NOMINAL_DT_S, context.smoothing)
+        smooth = self._filter.update(fit.state, dt_s or NOMINAL_STEP_S, context.smoothing)
         return FittedHead(self._fitter.head, smooth, State.MEASURED, self._confidence, fit,
                           observation, settled)
 
@@ -161,7 +147,7 @@ class HandTrack:
 
     def __init__(self, bodies: OpenBodies) -> None:
         self._bodies = bodies
-        self._clock = _Clock()
+        self._clock = StepClock()
         self._filter = HandFilter()
         self._sides = [_Side(False), _Side(True)]
         self._frame = self._side_since = self._retry_from = self._against = 0
@@ -178,13 +164,13 @@ class HandTrack:
 
     def measure(self, hand: TrackedHand, context: Context, prior: SizePrior) -> FittedHand:
         """Fit one frame's landmarks."""
-        dt_s = self._clock.step(context)
+        dt_s = self._clock.step_s(context.stamp_ns, context.memory_s)
         if dt_s is None:
             self._filter = HandFilter()
         if not self._frame:
             self._began_ns = context.stamp_ns
         self._frame += 1
-        self._held_rad = HELD_RAD * math.sqrt((dt_s or NOMINAL_DT_S) / NOMINAL_DT_S) \
+        self._held_rad = HELD_RAD * math.sqrt((dt_s or NOMINAL_STEP_S) / NOMINAL_STEP_S) \
             if context.smoothing.enabled else math.inf
         best = self._best_side(hand, context, prior, dt_s is not None)
         fit = best.fit
@@ -201,7 +187,7 @@ class HandTrack:
             self._good += hand.observation.score
             if self._settled:
                 best.state = replace(fit.state, shape=self._sum / self._good)
-        smooth = self._filter.update(fit.state, dt_s or NOMINAL_DT_S, context.smoothing)
+        smooth = self._filter.update(fit.state, dt_s or NOMINAL_STEP_S, context.smoothing)
         handedness = Handedness.LEFT if best.left else Handedness.RIGHT
         confidence = hand.handedness_confidence
         trust = min(1.0, FITTING_HAND_COST / max(fit.cost, 1.0))

@@ -25,6 +25,7 @@ from ros2_dice.errors import AssetError, EstimatorError
 from ros2_dice.estimator import create_estimator
 from ros2_dice.landmarks import PersonObservation
 from ros2_dice.parameters import Settings
+from ros2_dice.stamps import NOMINAL_STEP_NS
 from ros2_dice.types import Camera, Handedness, ScaleSource, State
 
 RIGHT, LEFT = Handedness.RIGHT, Handedness.LEFT
@@ -64,6 +65,21 @@ def test_one_hand_and_face(monkeypatch):
     assert 0.5 < found.face.vertices_m[:, 2].mean() < 1.0
     estimator.close()
     assert engine.closed
+
+
+def test_time_goes_on_where_stamps_stand_still(monkeypatch):
+    estimator, _, tracker = make(monkeypatch, [answer()])
+    tracker.people = (person(tracked('h0001', RIGHT, 350.0)),)
+    seen_ns = []
+    observe = tracker.observe
+    monkeypatch.setattr(tracker, 'observe',
+                        lambda frame: [seen_ns.append(frame.stamp_ns), observe(frame)][1])
+    for _ in range(3):
+        estimator.estimate(frame_at(0))
+    assert seen_ns == [0, NOMINAL_STEP_NS, 2 * NOMINAL_STEP_NS]
+    estimator.reset()
+    estimator.estimate(frame_at(0))
+    assert seen_ns[-1] == 0
 
 
 @pytest.mark.parametrize(('metres', 'limit_px'), [(20.0, 0.1), (2.0, 1.5), (0.7, 6.0)])
