@@ -10,21 +10,18 @@ the model is trained anew on seven of ten scenes and scored on the others, in th
 """
 from __future__ import annotations
 
-import argparse
 import math
-import pickle
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import train_touch
-from cross_validate_touch import read_pictures
+from cross_validate_touch import inputs, says_touch
 from train_touch import Row
 
 from ros2_dice.contact import LearnedTouchModel, TouchEvidence
 from ros2_dice.contact.learned import DOUBTFUL_COST
-from ros2_dice.contact.touch import APART_LOG_ODDS, probability
+from ros2_dice.contact.touch import probability
 from ros2_dice.evaluation.calibration import calibration
 from ros2_dice.evaluation.metrics import Score, area_under_curve
 
@@ -65,12 +62,7 @@ def scored(model: LearnedTouchModel, rows: list[Row]) -> tuple[float, float, flo
 
 def main() -> None:
     """Train without each cue, score, print a table."""
-    parser = argparse.ArgumentParser(description='Take cues away from the touch model.')
-    parser.add_argument('--cache', type=Path, required=True)
-    parser.add_argument('--material', default='')
-    options = parser.parse_args()
-    rows: list[Row] = pickle.loads(options.cache.read_bytes())
-    pictures = read_pictures(options.material) if options.material else []
+    rows, pictures = inputs('Take cues away from the touch model.')
     order = np.random.default_rng(0).permutation(len(rows))
     cut = int(TRAINED * len(rows))
     print('| | log loss | ECE | AUC touch / hover | AUC, hover at 2 cm | pictures |')
@@ -79,9 +71,8 @@ def main() -> None:
         changed = [replace(row, evidence=change(row.evidence)) for row in rows]
         model = train_touch.train([changed[n] for n in order[:cut]], 1)
         figures = scored(model, [changed[n] for n in order[cut:]])
-        score = Score.of([max((model.log_odds(change(one)) for one in seen),
-                              default=APART_LOG_ODDS) > 0.0 for _, _, seen in pictures],
-                         [touch for _, touch, _ in pictures])
+        score = Score.of([says_touch(model, [change(one) for one in seen])
+                          for _, _, seen in pictures], [touch for _, touch, _ in pictures])
         print(f'| {name} |', ' | '.join(f'{value:.3f}' for value in figures),
               f'| {score.true_positive} found, {score.false_positive} false |', flush=True)
 

@@ -75,21 +75,29 @@ def read_pictures(folder: str) -> list[tuple[str, bool, list[TouchEvidence]]]:
     return found
 
 
-def main() -> None:
-    """Choose, score, print."""
-    parser = argparse.ArgumentParser(description='Cross-validate the touch model by source.')
+def inputs(description: str) -> tuple[list[Row], list[tuple[str, bool, list[TouchEvidence]]]]:
+    """Return generated rows and labelled pictures (`read_pictures`), as the command line says."""
+    parser = argparse.ArgumentParser(description=description)
     parser.add_argument('--cache', type=Path, required=True)
     parser.add_argument('--material', default='')
     options = parser.parse_args()
-    rows: list[Row] = pickle.loads(options.cache.read_bytes())
-    pictures = read_pictures(options.material)
+    return pickle.loads(options.cache.read_bytes()), read_pictures(options.material)
+
+
+def says_touch(model: LearnedTouchModel, seen: list[TouchEvidence]) -> bool:
+    """Tell whether any hand of a picture touches."""
+    return max(map(model.log_odds, seen), default=APART_LOG_ODDS) > 0.0
+
+
+def main() -> None:
+    """Choose, score, print."""
+    rows, pictures = inputs('Cross-validate the touch model by source.')
     truth = np.array([touch for _, touch, _ in pictures])
     said = {}
     for choice in itertools.product(MISFIT_WEIGHTS, TOUCH_PRIORS, GAP_WEIGHTS):
         train_touch.MISFIT_WEIGHT, train_touch.PRIOR['touch'], train_touch.GAP_WEIGHT = choice
         model = train_touch.train(rows, 1)
-        said[choice] = np.array([max(map(model.log_odds, seen), default=APART_LOG_ODDS) > 0.0
-                                 for _, _, seen in pictures])
+        said[choice] = np.array([says_touch(model, seen) for _, _, seen in pictures])
         print('misfit {:g} prior {:g} gap {:g}:'.format(*choice), Score.of(said[choice], truth))
     sources = np.array([name.split('_')[0] for name, _, _ in pictures])
     predicted, chosen = np.zeros(len(truth), bool), Counter()

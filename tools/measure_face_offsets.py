@@ -19,17 +19,14 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from measure_landmark_noise import KINDS, look
+from measure_landmark_noise import looks
 from scipy.spatial import KDTree
 
 from ros2_dice.assets import find_asset
 from ros2_dice.bodies import HeadState, OpenHead, load_open_bodies
-from ros2_dice.evaluation.synthetic import PEOPLE, SceneSampler
 from ros2_dice.fitting.head import HeadFitter
 from ros2_dice.fitting.priors import SizePrior
 from ros2_dice.landmarks.face import FaceObservation
-from ros2_dice.landmarks.networks import load_networks
-from ros2_dice.parameters import Settings
 from ros2_dice.types import Camera, FloatArray
 
 LEAST_SCORE = 0.9
@@ -98,18 +95,14 @@ def main() -> None:
     parser.add_argument('--seed', type=int, default=11)
     parser.add_argument('--bodies', type=Path, default=find_asset('open_bodies'))
     options = parser.parse_args()
-    bodies, networks = load_open_bodies(options.bodies), load_networks(Settings())
-    head, sampler = bodies.head, SceneSampler(bodies, spread=PEOPLE)
+    bodies = load_open_bodies(options.bodies)
+    head = bodies.head
     sights: list[Sight] = []
-    for number in range(options.scenes):
-        rng = np.random.default_rng([options.seed, number])
-        scene = sampler.sample(rng, KINDS[number % len(KINDS)])
-        _, face = look(networks, scene, bodies, rng)
+    for scene, _, face in looks(options.scenes, options.seed, bodies):
         points = scene.camera.project(head.landmarks(scene.head))
         inside = (points > 0) & (points < (scene.camera.width_px, scene.camera.height_px))
         if face.score >= LEAST_SCORE and inside.all():
             sights.append((scene.camera, scene.head, face))
-    networks.close()
     before = head.landmark_rest_m.copy()
     report('before', depth_errors(head, sights[::2]))
     head.landmark_rest_m = before + offsets_m(head, sights[1::2])

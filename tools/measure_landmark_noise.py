@@ -13,6 +13,7 @@ give, as in a stream. What is kept is described in
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -109,6 +110,17 @@ def look(networks: Networks, scene: Scene, bodies: OpenBodies, rng: np.random.Ge
     return hand, face
 
 
+def looks(scenes: int, seed: int, bodies: OpenBodies
+          ) -> Iterator[tuple[Scene, HandObservation, FaceObservation]]:
+    """Yield scenes of every kind in turn, and what the networks see of them rendered."""
+    networks, sampler = load_networks(Settings()), SceneSampler(bodies, spread=PEOPLE)
+    for number in range(scenes):
+        rng = np.random.default_rng([seed, number])
+        scene = sampler.sample(rng, KINDS[number % len(KINDS)])
+        yield scene, *look(networks, scene, bodies, rng)
+    networks.close()
+
+
 def hand_error_m(scene: Scene, points_m: np.ndarray, hand: HandObservation, view: HandView
                  ) -> np.ndarray:
     """Return (21, 5): picture errors at the hand's depth, then metric ones [m]."""
@@ -128,13 +140,8 @@ def main() -> None:
     parser.add_argument('--out', type=Path, default=Path('model/landmark_noise.npz'))
     options = parser.parse_args()
     bodies = load_open_bodies(find_asset('open_bodies'))
-    networks = load_networks(Settings())
-    sampler = SceneSampler(bodies, spread=PEOPLE)
     hands, faces = [], []
-    for number in range(options.scenes):
-        rng = np.random.default_rng([options.seed, number])
-        scene = sampler.sample(rng, KINDS[number % len(KINDS)])
-        hand, face = look(networks, scene, bodies, rng)
+    for scene, hand, face in looks(options.scenes, options.seed, bodies):
         if hand.score >= LEAST_SCORE:
             points = bodies.hand(scene.left).landmarks(scene.hand)
             view = HandView.of(scene, points)
@@ -147,7 +154,6 @@ def main() -> None:
             depth = face.depth_px - face.depth_px.mean() - (along - along.mean()) / metres_per_px
             error = np.column_stack((face.points_px - seen, depth)) * metres_per_px
             faces.append((face_view(scene, points), error.ravel(), face.score))
-    networks.close()
     errors = np.array([error for _, error, _ in faces])
     mean = errors.mean(0)
     _, _, axes = np.linalg.svd(errors - mean, full_matrices=False)

@@ -23,7 +23,9 @@ def is_part_of_hand(face: FaceObservation, hand: HandObservation) -> bool:
     the hand, with log depths of -0.51 to -0.92. Hands that touch a real face cover at most 61 % of
     it (log depth above -0.15), and a thumb held out to the camera covers a fifth (-0.5).
     """
+    if not log_depth_ratio(hand, face) < _NEARER:
+        return False
     outline = cv2.convexHull(hand.points_px)
     inside = sum(cv2.pointPolygonTest(outline, (float(x), float(y)), False) >= 0
                  for x, y in face.points_px)
-    return inside >= _COVERED * len(face.points_px) and log_depth_ratio(hand, face) < _NEARER
+    return inside >= _COVERED * len(face.points_px)

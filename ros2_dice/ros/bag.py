@@ -122,7 +122,7 @@ class BagWriter:
         except OSError as error:
             shutil.rmtree(self._folder, ignore_errors=True)
             raise ConfigError(
-                f"recording {self._path} can't be written ({error.strerror or error}); "
+                f"recording {self._path} can't be written ({why(error)}); "
                 'nothing of it was kept',
                 expected='a folder with room that this user may write') from error
 
