@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 MOST = 4
 """Largest batch of an exported program."""
+ONNX_TORCH = (2, 6)
+"""First torch whose ONNX exporter takes dynamic shapes."""
 OPSET = 18
 """ONNX operators as of here; from 13 on nearest resizing can be stated without half pixels."""
 
@@ -78,7 +80,7 @@ def to_onnx(module: torch.nn.Module, input_name: str, shape: Sequence[int],
         batch: size of the first dimension; 0 = free from 1 to `MOST`.
 
     Raises:
-        EngineError: a package is missing, or the module can't be exported.
+        EngineError: a package is missing or too old, or the module can't be exported.
     """
     import torch
 
@@ -87,6 +89,10 @@ def to_onnx(module: torch.nn.Module, input_name: str, shape: Sequence[int],
     except ImportError as error:
         raise EngineError('onnxscript', state='not installed', expected='onnx and onnxscript',
                           next_step=install_hint('engines')) from error
+    if tuple(map(int, torch.__version__.split('.')[:2])) < ONNX_TORCH:
+        raise EngineError('torch', got=torch.__version__,
+                          expected='{}.{} or later, to write ONNX files'.format(*ONNX_TORCH),
+                          next_step=install_hint('engines'))
     free = {input_name: {0: torch.export.Dim('batch', min=1, max=MOST)}}
     try:
         with quiet(), torch.no_grad():

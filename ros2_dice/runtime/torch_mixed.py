@@ -52,6 +52,10 @@ def lowered(program: ExportedProgram, dtype: torch.dtype, *, depth: int = 1,
     if open_attention:
         for node in [node for node in graph.nodes if node.target is _ATTENTION]:
             _open(graph, node)
+        # Its result lies otherwise in memory than attention's, which torch 2.4's views counted on.
+        for node in graph.nodes:
+            if node.target is _aten.view.default:
+                node.target = _aten.reshape.default
     spared = last_products(graph, depth)
     low: set[fx.Node] = set()
     casts: dict[tuple[fx.Node, torch.dtype], fx.Node] = {}

@@ -100,11 +100,20 @@ def test_one_export_serves_all_batches(
 def test_onnx_with_a_free_batch_gives_the_same(small: nn.Module, images: Tensor) -> None:
     runtime = pytest.importorskip('onnxruntime')
     pytest.importorskip('onnxscript')
+    pytest.importorskip('torch', '2.6')
     data = export.to_onnx(small, 'image', SHAPE, NAMES)
     session = runtime.InferenceSession(data, providers=['CPUExecutionProvider'])
     for batch in (1, 4):
         found = session.run(None, {'image': images[:batch].numpy()})
         np.testing.assert_allclose(found[0], small(images[:batch]).points, atol=1e-5)
+
+
+def test_a_torch_too_old_for_onnx_is_named(
+        small: nn.Module, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip('onnxscript')
+    monkeypatch.setattr(torch, '__version__', '2.5.1+cu124')
+    with pytest.raises(EngineError, match=r"torch is '2\.5\.1\+cu124'.*2\.6 or later"):
+        export.to_onnx(small, 'image', SHAPE, NAMES)
 
 
 def test_a_branch_on_data_is_named() -> None:
