@@ -28,9 +28,9 @@ def open_clip(path: str | Path) -> InputContainer:
     """Open a clip; its title may be in any alphabet, and no UTF-8."""
     import av
 
-    # Since PyAV 19 nothing is said of titles: it reads any.
-    told = {} if int(av.__version__.split('.')[0]) >= 19 else {'metadata_errors': 'replace'}
-    return av.open(str(path), **told)
+    if int(av.__version__.split('.')[0]) >= 19:  # reads any title, and knows no such argument
+        return av.open(str(path))
+    return av.open(str(path), metadata_errors='replace')
 
 
 def picture_pixels(picture: av.VideoFrame, layout: str = 'bgr24') -> npt.NDArray[np.uint8]:
