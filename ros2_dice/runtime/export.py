@@ -90,9 +90,10 @@ def to_onnx(module: torch.nn.Module, input_name: str, shape: Sequence[int],
         raise EngineError('onnxscript', state='not installed', expected='onnx and onnxscript',
                           next_step=install_hint('engines')) from error
     if tuple(map(int, torch.__version__.split('.')[:2])) < ONNX_TORCH:
+        wanted = '.'.join(map(str, ONNX_TORCH))
         raise EngineError('torch', got=torch.__version__,
-                          expected='{}.{} or later, to write ONNX files'.format(*ONNX_TORCH),
-                          next_step=install_hint('engines'))
+                          expected=f'{wanted} or later, to write ONNX files',
+                          next_step=f"pip install 'torch>={wanted}'")
     free = {input_name: {0: torch.export.Dim('batch', min=1, max=MOST)}}
     try:
         with quiet(), torch.no_grad():
