@@ -25,7 +25,9 @@ from ros2_dice.types import Frame
 _NEAR_THRESHOLD = 0.4
 _FAR_THRESHOLD = 0.3
 _SAME_FACE = 0.5
-"""Distance of centres (of the larger square) below which two faces are one; side by side: 0.67."""
+"""Distance of centres (of the larger square) below which two faces are one."""
+_BESIDE = 0.67
+"""The same for two faces side by side: nearer ones hide each other in part."""
 _INSIST = 0.97
 """Quality that a face found from other starts needs: many starts, many chances to be wrong."""
 _STUBBORN = 0.45
@@ -74,8 +76,8 @@ class FaceFinder:
 
         Args:
             most: with so many found on the whole picture, small ones are not looked for.
-            patient: look into small tiles too, and insist where no face is found; takes up to
-                some tenths of a second.
+            patient: look into small tiles too, and insist on what only the detectors take for a
+                face; takes up to some tenths of a second.
         """
         whole = whole_picture(frame)
         both = [self._look(False, whole), self._look(True, whole)]
@@ -86,8 +88,8 @@ class FaceFinder:
                          for far in (True, False)]
                 known = [one.face.roi for one in found]
                 found += self._search(frame, looks, known, threshold, PATIENT_LOOKS)
-        if patient and not found:
-            found = self._search(frame, both, [], threshold, None)
+        if patient and len(found) < most:
+            found += self._search(frame, both, [one.face.roi for one in found], threshold, None)
         return _largest_first(found)
 
     def _look(self, far: bool, region: Region) -> tuple[Detector, float, Region]:
@@ -118,12 +120,15 @@ class FaceFinder:
                        else self._judge(frame, square, needed, most_looks))
                 if one is not None and one.quality >= needed and not any(
                         same_face(one.face.roi, other) for other in seen):
-                    face = self._whole(frame, one.face)
-                    found.append(one._replace(face=self._polish(frame, face)))
+                    one = one._replace(face=self._polish(frame, self._whole(frame, one.face)))
+                    found.append(one)
                     seen.append(one.face.roi)
                     if most_looks is None:
                         return found
-        return found
+        # Parts of a face and of the hand beside it pass for one more face now and then.
+        return [one for one in found if one.quality >= SURE or not any(
+            distance_over_size(one.face.roi, other) < _BESIDE
+            for other in seen if other is not one.face.roi)]
 
     def _judge(self, frame: Frame, square: Region, needed: float, most_looks: int,
                ) -> FoundFace | None:
@@ -166,7 +171,7 @@ class FaceFinder:
         for scale, turn_rad, shift in _STARTS:
             start = Region(square.cx_px + shift * square.size_px, square.cy_px,
                            square.size_px * scale, square.angle_rad + turn_rad)
-            one = self._judge(frame, start, _INSIST, QUICK_LOOKS)
+            one = self._judge(frame, start, _INSIST, PATIENT_LOOKS)
             if one is not None and one.quality >= _INSIST:
                 return one
         return None

@@ -111,6 +111,28 @@ def test_turned_picture(networks: Networks, material: Path, code: int) -> None:
     assert [hand.handedness for hand in seen[0].hands] == [Handedness.LEFT]
 
 
+def test_half_a_face_and_a_hand_are_no_second_face(networks: Networks, material: Path) -> None:
+    """It passed for a face of 0.87, and the hand was said to touch it."""
+    pixels = read_picture(material / 'l/woman_ok_sign.jpg').pixels[:, ::-1].copy()
+    seen = look_once(networks, pixels, detection__max_persons=4)
+    assert len([person for person in seen if person.face is not None]) == 1
+
+
+def test_a_profile_is_found_beside_a_small_face(networks: Networks, material: Path) -> None:
+    """It is what only the detectors see at first, and somebody else is there already."""
+    pixels = read_picture(material / 'l/speaker_profile_hand_on_mouth.jpg').bgr()
+    height_px, width_px = pixels.shape[:2]
+    turn = cv2.getRotationMatrix2D((0.5 * width_px, 0.5 * height_px), 12.0, 1.0)
+    larger = (np.abs(turn[:, :2]) @ (width_px, height_px)).astype(int)
+    turn[:, 2] += 0.5 * (larger - (width_px, height_px))
+    pixels = np.asarray(cv2.warpAffine(pixels, turn, tuple(larger.tolist()),
+                                       borderMode=cv2.BORDER_REPLICATE), np.uint8)
+    seen = look_once(networks, pixels, detection__max_persons=4)
+    sizes_px = sorted(person.face.roi.size_px for person in seen if person.face is not None)
+    assert len(sizes_px) == 2
+    assert sizes_px[1] > 0.25 * height_px > sizes_px[0]
+
+
 @pytest.mark.parametrize('name', ['s/man_chin_grip.jpg', 's/woman_hands_on_straps.jpg'])
 def test_face_cut_off_at_the_eyes_keeps_its_size(networks: Networks, material: Path,
                                                  name: str) -> None:
