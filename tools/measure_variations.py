@@ -1,13 +1,14 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """
-Count what the open estimator's eyes find in labelled pictures that were made harder.
+Count what the open estimator finds and says of touch in labelled pictures that were made harder.
 
     tools/measure_variations.py --material DIR [--only VARIATION ...] [--scenes SCENE ...]
                                 [--json FILE] [--threads N]
 
-Every picture is turned, scaled, darkened, blurred, ... and shown as a cold start with up to eight
-persons. Counts are those of `measure_detection.py`: that something was found, not where.
+Every picture is turned, scaled, darkened, blurred, ... and shown as a cold start with up to four
+persons, as `ros2-dice evaluate labelled` does. That something was found is counted, not where;
+touches are those of pictures labelled yes or no, at a probability of 0.5, and by the naive rule.
 """
 from __future__ import annotations
 
@@ -20,8 +21,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from ros2_dice.landmarks import PersonTracker
-from ros2_dice.landmarks.networks import load_networks
+from ros2_dice.estimator import Estimator, create_estimator
+from ros2_dice.evaluation.touch import Seen
 from ros2_dice.parameters import Settings
 from ros2_dice.types import Frame
 
@@ -42,15 +43,17 @@ def main() -> None:
     entries = json.loads((arguments.material / 'labels.json').read_text())['images']
     if arguments.scenes:
         entries = [entry for entry in entries if entry['scene'] in arguments.scenes]
-    tracker = PersonTracker(
-        Settings({'detection.max_persons': 8, 'tracking.deterministic_ids': True}),
-        networks=load_networks(Settings({'backend.threads': arguments.threads})))
-    print('| variation | touch pictures with a face | with a hand | faces | hands | invented |\n'
-          '| --- | --- | --- | --- | --- | --- |')
+    estimator = create_estimator(Settings({
+        'model.id': 'open', 'detection.max_persons': 4, 'tracking.deterministic_ids': True,
+        'backend.threads': arguments.threads}))
+    print('| variation | touch pictures with a face | with a hand | faces | hands | invented '
+          '| touches found | false | naive: found | false |\n'
+          '| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |')
     rows: dict[str, list[dict]] = {}
     for name in arguments.only:
-        rows[name] = [_counts(tracker, entry, VARIATIONS[name](_read(arguments.material, entry)))
-                      for entry in entries]
+        rows[name] = [
+            _counts(estimator, entry, VARIATIONS[name](_read(arguments.material, entry)))
+            for entry in entries]
         print(_line(name, rows[name]), flush=True)
     if arguments.json:
         arguments.json.write_text(json.dumps(rows, indent=1))
@@ -62,14 +65,14 @@ def _read(material: Path, entry: dict) -> Picture:
     return picture  # type: ignore[return-value]
 
 
-def _counts(tracker: PersonTracker, entry: dict, picture: Picture) -> dict:
+def _counts(estimator: Estimator, entry: dict, picture: Picture) -> dict:
     """Return what is found and what is labelled in one picture."""
-    tracker.reset()
-    persons = tracker.observe(Frame(picture, channel_order='bgr'))
-    return {'file': entry['file'], 'scene': entry['scene'],
+    estimator.reset()
+    seen = Seen.of(estimator.estimate(Frame(picture, channel_order='bgr')))
+    return {'file': entry['file'], 'scene': entry['scene'], 'contact': entry['contact'],
             'faces_labelled': entry['faces'], 'hands_labelled': entry['hands'],
-            'faces': sum(person.face is not None for person in persons),
-            'hands': sum(len(person.hands) for person in persons)}
+            'faces': seen.faces, 'hands': seen.hands, 'probability': seen.probability,
+            'touch': seen.says_touch(), 'naive': seen.naive_touch()}
 
 
 def _line(name: str, rows: list[dict]) -> str:
@@ -79,9 +82,11 @@ def _line(name: str, rows: list[dict]) -> str:
              for part in ('faces', 'hands')]
     invented = [sum(max(0, row[part] - row[part + '_labelled']) for row in rows)
                 for part in ('faces', 'hands')]
+    said = [f'{sum(row[rule] for row in rows if row["contact"] == truth)}'
+            for rule in ('touch', 'naive') for truth in ('yes', 'no')]
     return (f'| {name} | {sum(row["faces"] > 0 for row in touch)} of {len(touch)} '
             f'| {sum(row["hands"] > 0 for row in touch)} | {found[0]} | {found[1]} '
-            f'| {invented[0]} + {invented[1]} |')
+            f'| {invented[0]} + {invented[1]} | {" | ".join(said)} |')
 
 
 def _turned(degrees: float) -> Callable[[Picture], Picture]:
@@ -139,6 +144,8 @@ VARIATIONS: dict[str, Callable[[Picture], Picture]] = {
     'mirrored': lambda picture: np.ascontiguousarray(picture[:, ::-1]),
     'turned by 30 degrees': _turned(-30.0),
     'turned by -30 degrees': _turned(30.0),
+    'turned by 12 degrees': _turned(-12.0),
+    'turned by -12 degrees': _turned(12.0),
     '320 px': _scaled(320, cv2.INTER_AREA),
     '3840 px': _scaled(3840, cv2.INTER_CUBIC),
     'dark': _dark,
