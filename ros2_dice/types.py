@@ -10,6 +10,7 @@ from __future__ import annotations
 import enum
 import math
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Literal
 
 import numpy as np
@@ -94,6 +95,14 @@ class Roi:
     height_px: int
 
 
+_GREY_SAMPLES = 32
+"""Pixels along the shorter side that are looked at for colours."""
+_GREY_LEVELS = 0.5
+_GREY_SHARE = 0.02
+"""Mean difference of the channels up to which a picture is grey: levels, and of its brightness.
+Compression leaves a level or two in pictures without colours."""
+
+
 @dataclass(frozen=True)
 class Frame:
     """
@@ -129,6 +138,15 @@ class Frame:
     def width_px(self) -> int:
         """Columns of the picture."""
         return self.pixels.shape[1]
+
+    @cached_property
+    def is_grey(self) -> bool:
+        """Whether the picture has no colours: a mono camera, or one in infrared."""
+        step = max(1, min(self.pixels.shape[:2]) // _GREY_SAMPLES)
+        one, two, three = np.moveaxis(self.pixels[::step, ::step], 2, 0)
+        top = np.maximum(np.maximum(one, two), three)
+        spread = top - np.minimum(np.minimum(one, two), three)
+        return float(spread.mean()) <= _GREY_LEVELS + _GREY_SHARE * float(top.mean())
 
     def bgr(self) -> npt.NDArray[np.uint8]:
         """Return a contiguous copy in OpenCV's order, for drawing on."""

@@ -22,6 +22,10 @@ FloatArray = npt.NDArray[np.floating]
 _LIT = 110.0
 """Brightest twentieth of a crop (0 to 255) below which its light is raised."""
 _MOST_GAIN = 4.0
+_SKIN = (1.35, 0.88, 0.68)
+"""Red, green and blue of skin over its brightness, between light and dark people's."""
+_TINT = {order: np.clip(np.arange(256)[:, None] * skin, 0, 255).round().astype(np.uint8)[None]
+         for order, skin in (('rgb', _SKIN), ('bgr', _SKIN[::-1]))}
 _REDUCE_FROM = 2.0
 """Pixels of the picture per pixel of the crop from which areas are averaged before sampling."""
 
@@ -80,7 +84,7 @@ def whole_picture(frame: Frame) -> Region:
 
 
 def sample(frame: Frame, region: Region, crop_size: int, *, border: int | None = None,
-           ) -> npt.NDArray[np.uint8]:
+           skin: bool = False) -> npt.NDArray[np.uint8]:
     """
     Return the crop (crop_size, crop_size, 3) uint8 RGB of a region.
 
@@ -90,6 +94,7 @@ def sample(frame: Frame, region: Region, crop_size: int, *, border: int | None =
 
     Args:
         border: grey level outside of the picture; None = its edge is continued.
+        skin: show a picture without colours in the colour of skin.
     """
     corners = region.corners()
     height, width = frame.height_px, frame.width_px
@@ -100,6 +105,8 @@ def sample(frame: Frame, region: Region, crop_size: int, *, border: int | None =
         return np.full((crop_size, crop_size, 3), border or 0, np.uint8)
     part = frame.pixels[y0:y1, x0:x1]
     part, step = _reduced(part, region.size_px / crop_size)
+    if skin and frame.is_grey:
+        part = cv2.LUT(part, _TINT[frame.channel_order])
     matrix = region.matrix(crop_size)
     shift = matrix[:, 2] - (x0, y0)
     matrix = np.column_stack((matrix[:, :2], shift)) / step

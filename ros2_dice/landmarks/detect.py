@@ -24,6 +24,8 @@ class DetectorSpec:
     keypoints: int
     signed: bool
     """True = input -1..1, else 0..1."""
+    skin: bool = False
+    """Looks for the colour of skin: a picture without colours is shown in it."""
 
 
 FACE_SHORT_RANGE = DetectorSpec('face_detection_short_range', 'input', 128, 'regressors',
@@ -31,7 +33,7 @@ FACE_SHORT_RANGE = DetectorSpec('face_detection_short_range', 'input', 128, 'reg
 FACE_FULL_RANGE = DetectorSpec('face_detection_full_range', 'input_1', 192, 'Identity',
                                'Identity_1', ((4, 1),), 6, True)
 PALM = DetectorSpec('palm_detection_full', 'input_1', 192, 'Identity', 'Identity_1',
-                    ((8, 2), (16, 6)), 7, False)
+                    ((8, 2), (16, 6)), 7, False, skin=True)
 BODY = DetectorSpec('pose_detection', 'input_1', 224, 'Identity', 'Identity_1',
                     ((8, 2), (16, 2), (32, 6)), 4, True)
 
@@ -63,7 +65,8 @@ class Detector:
         """
         spec = self._spec
         buffer = self._engine.buffer(spec.input_name)
-        fill(buffer, sample(frame, region, spec.input_size, border=0), signed=spec.signed)
+        crop = sample(frame, region, spec.input_size, border=0, skin=spec.skin)
+        fill(buffer, crop, signed=spec.signed)
         result = self._engine.infer({spec.input_name: buffer})
         found = decode(result[spec.regressors][0], result[spec.logits][0, :, 0], self._anchors,
                        spec.input_size, threshold)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -112,6 +113,28 @@ def test_border() -> None:
     far = sample(frame, Region(1000, 1000, 20, 0.0), 20)
     assert far.shape == (20, 20, 3)
     assert not far.any()
+
+
+@pytest.mark.parametrize('order', ['rgb', 'bgr'])
+def test_grey_pictures_in_the_colour_of_skin(order: Literal['rgb', 'bgr']) -> None:
+    """Only where that is asked for, and only where the whole picture has no colours."""
+    pixels = np.full((64, 64, 3), 140, np.uint8)
+    square = Region(32.0, 32.0, 64.0, 0.0)
+    red, green, blue = sample(Frame(pixels, channel_order=order), square, 16, skin=True)[8, 8]
+    assert red > green > blue
+    assert 0.3 * red + 0.59 * green + 0.11 * blue == pytest.approx(140, abs=3)
+    assert sample(Frame(pixels), square, 16)[8, 8].tolist() == [140, 140, 140]
+    pixels[:, :8] = (40, 120, 200)
+    assert sample(Frame(pixels), square, 16, skin=True)[8, 8].tolist() == [140, 140, 140]
+
+
+@pytest.mark.parametrize(('spread', 'brightness', 'grey'), [
+    (0, 0, True), (0, 128, True), (2, 128, True), (8, 128, False), (8, 40, False)])
+def test_pictures_without_colours_are_known(spread: int, brightness: int, grey: bool) -> None:
+    """Compression leaves a level or two of colour in them."""
+    pixels = np.full((720, 1280, 3), brightness, np.uint8)
+    pixels[..., 2] += np.uint8(spread)
+    assert Frame(pixels).is_grey is grey
 
 
 def test_dark_crops_are_lit() -> None:

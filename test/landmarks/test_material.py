@@ -111,6 +111,15 @@ def test_turned_picture(networks: Networks, material: Path, code: int) -> None:
     assert [hand.handedness for hand in seen[0].hands] == [Handedness.LEFT]
 
 
+@pytest.mark.parametrize('name', ['s/man_fist_on_cheek.jpg', 'l/man_finger_on_cheek.jpg',
+                                  's/man_finger_on_lips_low_res.jpg'])
+def test_hands_are_found_without_colours(networks: Networks, material: Path, name: str) -> None:
+    """A mono camera sees these hands, which the palm detector knows by their colour."""
+    grey = cv2.cvtColor(read_picture(material / name).bgr(), cv2.COLOR_BGR2GRAY)
+    seen = look_once(networks, np.asarray(cv2.cvtColor(grey, cv2.COLOR_GRAY2BGR), np.uint8))
+    assert [len(person.hands) for person in seen] == [1]
+
+
 def test_half_a_face_and_a_hand_are_no_second_face(networks: Networks, material: Path) -> None:
     """It passed for a face of 0.87, and the hand was said to touch it."""
     pixels = read_picture(material / 'l/woman_ok_sign.jpg').pixels[:, ::-1].copy()
