@@ -88,7 +88,7 @@ class FaceFinder:
                          for far in (True, False)]
                 known = [one.face.roi for one in found]
                 found += self._search(frame, looks, known, threshold, PATIENT_LOOKS)
-        if patient and len(found) < most:
+        if patient:  # also with enough found: it may be the largest one that is missing
             found += self._search(frame, both, [one.face.roi for one in found], threshold, None)
         return _largest_first(found)
 
