@@ -27,7 +27,10 @@ _FAR_THRESHOLD = 0.3
 _SAME_FACE = 0.5
 """Distance of centres (of the larger square) below which two faces are one."""
 _BESIDE = 0.67
-"""The same for two faces side by side: nearer ones hide each other in part."""
+"""The same for two faces side by side: nearer ones hide each other in part, and the worse one must
+be sure."""
+_HALF_HIDDEN = 0.6
+"""The same below which the worse one of two is none at all."""
 _INSIST = 0.97
 """Quality that a face found from other starts needs: many starts, many chances to be wrong."""
 _STUBBORN = 0.45
@@ -124,11 +127,10 @@ class FaceFinder:
                     found.append(one)
                     seen.append(one.face.roi)
                     if most_looks is None:
-                        return found
-        # Parts of a face and of the hand beside it pass for one more face now and then.
-        return [one for one in found if one.quality >= SURE or not any(
-            distance_over_size(one.face.roi, other) < _BESIDE
-            for other in seen if other is not one.face.roi)]
+                        break
+            if found and most_looks is None:
+                break
+        return [one for one in found if not _is_part_of_others(one, found, known)]
 
     def _judge(self, frame: Frame, square: Region, needed: float, most_looks: int,
                ) -> FoundFace | None:
@@ -175,6 +177,15 @@ class FaceFinder:
             if one is not None and one.quality >= _INSIST:
                 return one
         return None
+
+
+def _is_part_of_others(one: FoundFace, found: Sequence[FoundFace], known: Sequence[Region],
+                       ) -> bool:
+    """Whether a find is half of another face and what is beside it, a hand say."""
+    apart = [distance_over_size(one.face.roi, other.face.roi) for other in found
+             if other.quality > one.quality]
+    apart += [distance_over_size(one.face.roi, region) for region in known]
+    return min(apart, default=1.0) < (_HALF_HIDDEN if one.quality >= SURE else _BESIDE)
 
 
 def _largest_first(found: list[FoundFace]) -> list[FoundFace]:
