@@ -18,6 +18,7 @@ from ros2_dice.landmarks.regions import (
     distance_over_size,
     face_from_detection,
     face_from_landmarks,
+    nearest_over_size,
     step_size,
 )
 from ros2_dice.types import Frame
@@ -112,24 +113,23 @@ class FaceFinder:
         needed = find_threshold(threshold)
         found: list[FoundFace] = []
         seen = list(known)
-        for detector, detector_threshold, region in looks:
-            for detection in detector.detect(frame, region, detector_threshold):
-                square = face_from_detection(detection)
-                if not square.is_sane() or any(same_face(square, other) for other in seen):
-                    continue
-                if most_looks is None and detection.score < _STUBBORN:
-                    continue
-                one = (self._insist(frame, square) if most_looks is None
-                       else self._judge(frame, square, needed, most_looks))
-                if one is not None and one.quality >= needed and not any(
-                        same_face(one.face.roi, other) for other in seen):
-                    one = one._replace(face=self._polish(frame, self._whole(frame, one.face)))
-                    found.append(one)
-                    seen.append(one.face.roi)
-                    if most_looks is None:
-                        break
-            if found and most_looks is None:
-                break
+        proposed = (detection for detector, detector_threshold, region in looks
+                    for detection in detector.detect(frame, region, detector_threshold))
+        for detection in proposed:
+            square = face_from_detection(detection)
+            if not square.is_sane() or any(same_face(square, other) for other in seen):
+                continue
+            if most_looks is None and detection.score < _STUBBORN:
+                continue
+            one = (self._insist(frame, square) if most_looks is None
+                   else self._judge(frame, square, needed, most_looks))
+            if one is not None and one.quality >= needed and not any(
+                    same_face(one.face.roi, other) for other in seen):
+                one = one._replace(face=self._polish(frame, self._whole(frame, one.face)))
+                found.append(one)
+                seen.append(one.face.roi)
+                if most_looks is None:
+                    break
         return [one for one in found if not _is_part_of_others(one, found, known)]
 
     def _judge(self, frame: Frame, square: Region, needed: float, most_looks: int,
@@ -182,10 +182,9 @@ class FaceFinder:
 def _is_part_of_others(one: FoundFace, found: Sequence[FoundFace], known: Sequence[Region],
                        ) -> bool:
     """Whether a find is half of another face and what is beside it, a hand say."""
-    apart = [distance_over_size(one.face.roi, other.face.roi) for other in found
-             if other.quality > one.quality]
-    apart += [distance_over_size(one.face.roi, region) for region in known]
-    return min(apart, default=1.0) < (_HALF_HIDDEN if one.quality >= SURE else _BESIDE)
+    better = [other.face.roi for other in found if other.quality > one.quality]
+    return nearest_over_size(one.face.roi, [*better, *known]) < (
+        _HALF_HIDDEN if one.quality >= SURE else _BESIDE)
 
 
 def _largest_first(found: list[FoundFace]) -> list[FoundFace]:

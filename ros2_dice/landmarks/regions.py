@@ -8,6 +8,7 @@ Apache-2.0): another size or turn of the square costs accuracy.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -102,6 +103,11 @@ def step_size(old: Region, new: Region) -> float:
 def distance_over_size(a: Region, b: Region) -> float:
     """Return the distance of two centres as a fraction of the larger square."""
     return math.hypot(a.cx_px - b.cx_px, a.cy_px - b.cy_px) / max(a.size_px, b.size_px, 1e-9)
+
+
+def nearest_over_size(region: Region, others: Sequence[Region]) -> float:
+    """Return the distance to the nearest of some squares, as `distance_over_size`; inf of none."""
+    return min((distance_over_size(region, other) for other in others), default=math.inf)
 
 
 def _upright(direction: FloatArray) -> float:

@@ -29,6 +29,7 @@ from ros2_dice.landmarks.regions import (
     face_from_landmarks,
     follow,
     hand_from_landmarks,
+    nearest_over_size,
     step_size,
 )
 from ros2_dice.landmarks.search import Searcher
@@ -168,7 +169,7 @@ class PersonTracker:
         tracks = [person.face for person in self._crowd.persons if person.face is not None]
         for track in sorted(tracks, key=lambda one: one.misses):  # who is seen has the first say
             face = self._look_at_face(frame, track, threshold)
-            nearest = math.inf if face is None else _nearest(face.roi, taken)
+            nearest = math.inf if face is None else nearest_over_size(face.roi, taken)
             if track.misses and nearest < _BEHIND_FACE:
                 track.misses += 1
             elif nearest < _SAME_FACE:
@@ -224,7 +225,7 @@ class PersonTracker:
             face = person.seen_face
             if hand is None or (face is not None and not is_plausible(
                     hand, [face], sure=hand.score >= _SURE_HAND)) or (
-                        track.misses and _nearest(hand.roi, taken) < _OTHER_HAND):
+                        track.misses and nearest_over_size(hand.roi, taken) < _OTHER_HAND):
                 lost = lost or not track.misses
                 track.misses += 1
             elif any(same_hand(hand.roi, other) for other in taken):
@@ -288,11 +289,6 @@ def _squares(track: HandTrack, stamp_ns: int) -> list[Region] | None:
         return [plain]
     # A fast hand would be at the edge of the square, where the network sees it badly.
     return [region._replace(cx_px=region.cx_px + x, cy_px=region.cy_px + y), plain]
-
-
-def _nearest(region: Region, others: Sequence[Region]) -> float:
-    """Return the distance to the nearest of some squares, as a fraction of the larger one."""
-    return min((distance_over_size(region, other) for other in others), default=math.inf)
 
 
 def _fit_of_square(hand: HandObservation) -> float:
